@@ -1,0 +1,3 @@
+module github.com/mtlsallowlist/mtlsallowlist
+
+go 1.22.0

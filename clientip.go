@@ -1,0 +1,109 @@
+package mtlsallowlist
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+)
+
+const forwardedFor = "X-Forwarded-For"
+
+var errNoAddress = errors.New("no usable client address")
+
+// addressReader returns the address a request comes from, in canonical form: an IPv4-mapped IPv6
+// address is its IPv4 address, and there is no zone. It fails with errNoAddress.
+type addressReader func(req *http.Request) (netip.Addr, error)
+
+// newAddressReader chooses as Traefik's ipStrategy does: depth, if positive, goes before excluded,
+// and without either the address is that of the connection. X-Forwarded-For is only as good as the
+// entry point's forwardedHeaders.trustedIPs: Traefik drops the header from everybody else.
+func newAddressReader(depth int, excluded *prefixSet) addressReader {
+	switch {
+	case depth > 0:
+		return func(req *http.Request) (netip.Addr, error) {
+			return parseAddress(forwardedAt(req.Header.Get(forwardedFor), depth))
+		}
+	case excluded.len() > 0:
+		return func(req *http.Request) (netip.Addr, error) {
+			return parseAddress(lastNotIn(req.Header.Get(forwardedFor), excluded))
+		}
+	default:
+		return func(req *http.Request) (netip.Addr, error) {
+			return parseAddress(hostOf(req.RemoteAddr))
+		}
+	}
+}
+
+// hostOf returns the host part of "host:port", and anything else as it is.
+func hostOf(remoteAddr string) string {
+	host, _, err := net.SplitHostPort(remoteAddr)
+	if err != nil {
+		return remoteAddr
+	}
+	return host
+}
+
+// forwardedAt returns the entry at depth, counted from the right and from one; empty if there are fewer.
+func forwardedAt(header string, depth int) string {
+	entries := strings.Split(header, ",")
+	if len(entries) < depth {
+		return ""
+	}
+	return strings.TrimSpace(entries[len(entries)-depth])
+}
+
+// lastNotIn returns the rightmost entry that is not in excluded; empty if there is none.
+// An entry that is no address is in no set, so it is returned, and can't be read: what stands left of
+// it was written by somebody whom nobody vouches for.
+func lastNotIn(header string, excluded *prefixSet) string {
+	entries := strings.Split(header, ",")
+	for i := len(entries) - 1; i >= 0; i-- {
+		entry := strings.TrimSpace(entries[i])
+		if entry == "" {
+			continue
+		}
+		addr, err := parseAddress(entry)
+		if err != nil || !excluded.contains(addr) {
+			return entry
+		}
+	}
+	return ""
+}
+
+func parseAddress(text string) (netip.Addr, error) {
+	addr, err := netip.ParseAddr(text)
+	if err != nil {
+		return netip.Addr{}, errNoAddress
+	}
+	return addr.Unmap().WithZone(""), nil
+}
+
+// clientPrefix returns what a client is learned and matched as: an IPv4 address alone,
+// an IPv6 address with all of its subnet of ipv6Subnet bits (1 to 128).
+func clientPrefix(addr netip.Addr, ipv6Subnet int) netip.Prefix {
+	bits := 32
+	if addr.Is6() {
+		bits = ipv6Subnet
+	}
+	prefix, err := addr.Prefix(bits)
+	if err != nil {
+		return netip.Prefix{} // the zero prefix: no address is in it, and no grant has it
+	}
+	return prefix
+}
+
+// cgnat is the address space that carriers share among their customers (RFC 6598).
+var cgnat = netip.MustParsePrefix("100.64.0.0/10")
+
+// isPublic reports whether addr can belong to one client on the internet. Loopback, private (RFC 1918,
+// RFC 4193), link-local and shared addresses are those of a gateway or of a whole network.
+func isPublic(addr netip.Addr) bool {
+	return addr.IsGlobalUnicast() && !addr.IsPrivate() && !cgnat.Contains(addr)
+}
+
+// isUnicast reports whether addr can be a client's at all.
+func isUnicast(addr netip.Addr) bool {
+	return addr.IsValid() && !addr.IsUnspecified() && !addr.IsMulticast()
+}

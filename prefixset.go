@@ -1,0 +1,77 @@
+package mtlsallowlist
+
+import (
+	"errors"
+	"net/netip"
+	"strings"
+)
+
+// A prefixSet is a set of IP prefixes that doesn't change once made: the CIDRs behind sourceRange and
+// excludedIPs. A look-up costs one map access per distinct prefix length, however many prefixes there are.
+// The zero value is empty. It is safe for concurrent use.
+type prefixSet struct {
+	prefixes map[netip.Prefix]bool
+	bits4    []int // the distinct lengths of its IPv4 prefixes
+	bits6    []int // the same for IPv6
+}
+
+// parsePrefix reads a CIDR or an IP. IPv4-mapped IPv6 becomes IPv4, host bits are dropped.
+func parsePrefix(text string) (netip.Prefix, error) {
+	if !strings.Contains(text, "/") {
+		addr, err := parseAddress(text)
+		if err != nil {
+			return netip.Prefix{}, err
+		}
+		return netip.PrefixFrom(addr, addr.BitLen()), nil
+	}
+	prefix, err := netip.ParsePrefix(text)
+	if err != nil {
+		return netip.Prefix{}, err
+	}
+	addr, bits := prefix.Addr(), prefix.Bits()
+	if addr.Is4In6() {
+		addr = addr.Unmap() // two statements: Yaegi gets the tuple wrong
+		bits -= 96
+	}
+	if bits < 0 {
+		return netip.Prefix{}, errors.New("an IPv4-mapped prefix is at least 96 bits long")
+	}
+	return netip.PrefixFrom(addr, bits).Masked(), nil
+}
+
+func newPrefixSet(prefixes []netip.Prefix) *prefixSet {
+	s := &prefixSet{prefixes: map[netip.Prefix]bool{}}
+	lengths4, lengths6 := map[int]bool{}, map[int]bool{}
+	for _, prefix := range prefixes {
+		s.prefixes[prefix] = true
+		bits := prefix.Bits()
+		switch {
+		case prefix.Addr().Is4() && !lengths4[bits]:
+			lengths4[bits] = true
+			s.bits4 = append(s.bits4, bits)
+		case prefix.Addr().Is6() && !lengths6[bits]:
+			lengths6[bits] = true
+			s.bits6 = append(s.bits6, bits)
+		}
+	}
+	return s
+}
+
+func (s *prefixSet) len() int {
+	return len(s.prefixes)
+}
+
+// contains reports whether addr, in canonical form, is in one of the prefixes.
+func (s *prefixSet) contains(addr netip.Addr) bool {
+	lengths := s.bits6
+	if addr.Is4() {
+		lengths = s.bits4
+	}
+	for _, bits := range lengths {
+		prefix, err := addr.Prefix(bits)
+		if err == nil && s.prefixes[prefix] {
+			return true
+		}
+	}
+	return false
+}

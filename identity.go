@@ -1,0 +1,83 @@
+package mtlsallowlist
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Why a connection proves nothing.
+var (
+	errNoTLS         = errors.New("no TLS")
+	errNoCertificate = errors.New("no client certificate")
+	errNotVerified   = errors.New("client certificate not verified")
+	errNotValidNow   = errors.New("client certificate expired or not yet valid")
+)
+
+// An identity is who gave a proof. It has at least one name.
+type identity struct {
+	names       []string // each with its kind, as in "cn:phone"; the first is the canonical one
+	fingerprint string   // SHA-256 of the leaf, 64 hexadecimal digits
+	serial      string   // of the leaf, hexadecimal
+}
+
+func (id identity) name() string {
+	return id.names[0]
+}
+
+// certificateIdentity returns the identity proved by a TLS connection's client certificate at now.
+//
+// Only a verified chain counts: PeerCertificates holds whatever the client sent, and Traefik asks for
+// certificates without verifying them under RequestClientCert and RequireAnyClientCert. A connection, and a
+// session resumed without verification, can outlive the certificate; so the chain must hold at now.
+func certificateIdentity(state *tls.ConnectionState, now time.Time) (identity, error) {
+	switch {
+	case state == nil:
+		return identity{}, errNoTLS
+	case len(state.PeerCertificates) == 0:
+		return identity{}, errNoCertificate
+	case len(state.VerifiedChains) == 0:
+		return identity{}, errNotVerified
+	}
+	for _, chain := range state.VerifiedChains {
+		if len(chain) > 0 && validAt(chain, now) {
+			return identityOf(chain[0]), nil
+		}
+	}
+	return identity{}, errNotValidNow
+}
+
+func validAt(chain []*x509.Certificate, now time.Time) bool {
+	for _, certificate := range chain {
+		if now.Before(certificate.NotBefore) || now.After(certificate.NotAfter) {
+			return false
+		}
+	}
+	return true
+}
+
+// identityOf names a certificate: URI SANs first, then the CN, DNS and e-mail SANs, and its fingerprint.
+func identityOf(leaf *x509.Certificate) identity {
+	sum := sha256.Sum256(leaf.Raw)
+	fingerprint := hex.EncodeToString(sum[:])
+	names := []string{}
+	for _, uri := range leaf.URIs {
+		names = append(names, "uri:"+uri.String())
+	}
+	if leaf.Subject.CommonName != "" {
+		names = append(names, "cn:"+leaf.Subject.CommonName)
+	}
+	for _, name := range leaf.DNSNames {
+		names = append(names, "dns:"+strings.ToLower(name))
+	}
+	for _, address := range leaf.EmailAddresses {
+		names = append(names, "email:"+address)
+	}
+	names = append(names, "sha256:"+fingerprint)
+	return identity{names: names, fingerprint: fingerprint, serial: fmt.Sprintf("%x", leaf.SerialNumber)}
+}

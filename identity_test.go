@@ -1,0 +1,118 @@
+package mtlsallowlist
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"math/big"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+)
+
+// certificate makes a leaf for identityOf: real handshakes are the matter of the end-to-end tests.
+func certificate(names string) *x509.Certificate {
+	leaf := &x509.Certificate{
+		Raw:          []byte(names),
+		SerialNumber: big.NewInt(0xc0ffee),
+		NotBefore:    t0.Add(-time.Hour),
+		NotAfter:     t0.Add(1000 * time.Hour),
+	}
+	for _, name := range strings.Fields(names) {
+		kind, value, _ := strings.Cut(name, ":")
+		switch kind {
+		case "cn":
+			leaf.Subject = pkix.Name{CommonName: value}
+		case "dns":
+			leaf.DNSNames = append(leaf.DNSNames, value)
+		case "email":
+			leaf.EmailAddresses = append(leaf.EmailAddresses, value)
+		case "uri":
+			uri, err := url.Parse(value)
+			if err != nil {
+				panic(err)
+			}
+			leaf.URIs = append(leaf.URIs, uri)
+		}
+	}
+	return leaf
+}
+
+// verified is the state of a connection on which Traefik verified leaf.
+func verified(leaf *x509.Certificate) *tls.ConnectionState {
+	ca := &x509.Certificate{NotBefore: t0.Add(-time.Hour), NotAfter: t0.Add(10000 * time.Hour)}
+	return &tls.ConnectionState{
+		PeerCertificates: []*x509.Certificate{leaf},
+		VerifiedChains:   [][]*x509.Certificate{{leaf, ca}},
+	}
+}
+
+func TestNamesOfACertificate(t *testing.T) {
+	for _, row := range []struct{ name, certificate, canonical, all string }{
+		{"a URI goes first", "cn:phone uri:spiffe://home/phone dns:phone.lan", "uri:spiffe://home/phone", "uri:spiffe://home/phone cn:phone dns:phone.lan"},
+		{"then the CN", "email:a@b.c dns:phone.lan cn:phone", "cn:phone", "cn:phone dns:phone.lan email:a@b.c"},
+		{"then a DNS name", "email:a@b.c dns:b.lan dns:a.lan", "dns:b.lan", "dns:b.lan dns:a.lan email:a@b.c"},
+		{"then an e-mail address", "email:a@b.c", "email:a@b.c", "email:a@b.c"},
+		{"at last the fingerprint", "", "sha256:", ""},
+		{"the first of several URIs", "uri:b://b uri:a://a", "uri:b://b", "uri:b://b uri:a://a"},
+		{"a DNS name has no case", "dns:Phone.LAN", "dns:phone.lan", "dns:phone.lan"},
+		{"a CN can't pretend to another kind", "cn:uri:spiffe://home/phone", "cn:uri:spiffe://home/phone", "cn:uri:spiffe://home/phone"},
+	} {
+		id := identityOf(certificate(row.certificate))
+		if !strings.HasPrefix(id.name(), row.canonical) {
+			t.Errorf("%s: got %s, want %s", row.name, id.name(), row.canonical)
+		}
+		want := strings.TrimSpace(row.all + " sha256:" + id.fingerprint)
+		if got := strings.Join(id.names, " "); got != want {
+			t.Errorf("%s: got %s, want %s", row.name, got, want)
+		}
+		if len(id.fingerprint) != 64 || id.serial != "c0ffee" {
+			t.Errorf("%s: got fingerprint %q and serial %q", row.name, id.fingerprint, id.serial)
+		}
+	}
+}
+
+func TestOnlyAVerifiedChainThatHoldsNowProves(t *testing.T) {
+	leaf := certificate("cn:phone")
+	expiredCA := verified(leaf)
+	expiredCA.VerifiedChains[0][1].NotAfter = t0.Add(-time.Minute)
+	otherChain := verified(leaf)
+	otherChain.VerifiedChains = append(expiredCA.VerifiedChains, otherChain.VerifiedChains...)
+	for _, row := range []struct {
+		name  string
+		state *tls.ConnectionState
+		at    time.Time
+		want  error
+	}{
+		{"a verified certificate", verified(leaf), t0, nil},
+		{"plain HTTP", nil, t0, errNoTLS},
+		{"no certificate", &tls.ConnectionState{}, t0, errNoCertificate},
+		{"a certificate that nobody verified", &tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}}, t0, errNotVerified},
+		{"an empty chain", &tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}, VerifiedChains: [][]*x509.Certificate{{}}}, t0, errNotValidNow},
+		{"the last moment of its validity", verified(leaf), leaf.NotAfter, nil},
+		{"a moment later", verified(leaf), leaf.NotAfter.Add(1), errNotValidNow},
+		{"before its validity", verified(leaf), leaf.NotBefore.Add(-1), errNotValidNow},
+		{"a CA that expired meanwhile", expiredCA, t0, errNotValidNow},
+		{"a second chain that holds", otherChain, t0, nil},
+	} {
+		id, err := certificateIdentity(row.state, row.at)
+		if !errors.Is(err, row.want) || (err == nil) != (len(id.names) > 0) {
+			t.Errorf("%s: got %v and %v, want %v", row.name, err, id.names, row.want)
+		}
+	}
+}
+
+func TestHugeAndHostileNames(t *testing.T) {
+	long := strings.Repeat("x", 10_000)
+	for _, cn := range []string{long, "<script>alert(1)</script>", "a\nmsg=learned", "\u202Ephone", "\x00", "*", "a,b"} {
+		id := identityOf(&x509.Certificate{Subject: pkix.Name{CommonName: cn}, SerialNumber: big.NewInt(1)})
+		if id.name() != "cn:"+cn {
+			t.Errorf("got %.80q, want the name as it is", id.name())
+		}
+		if (pattern{prefix: "cn:phone"}).match(id.name()) {
+			t.Errorf("%.80q matches cn:phone", cn)
+		}
+	}
+}

@@ -1,0 +1,77 @@
+package mtlsallowlist
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// kinds are those of an identity's names.
+var kinds = []string{"cn", "dns", "email", "uri", "sha256"}
+
+// A pattern matches names of one kind: those that begin with prefix and end with suffix, or, unless it is
+// open, the name that is prefix.
+type pattern struct {
+	prefix string // begins with the kind
+	suffix string
+	open   bool // there was a "*"
+}
+
+// parsePattern reads "kind:value", where value may have a "*" for the rest at its end or its start.
+// Names are compared to the letter; but DNS names and fingerprints have no case (RFC 4343),
+// and a fingerprint may have the colons that openssl prints.
+func parsePattern(text string) (pattern, error) {
+	kind, value, found := strings.Cut(text, ":")
+	if !found || !slices.Contains(kinds, kind) {
+		return pattern{}, fmt.Errorf(`want kind:value with one of the kinds %s, e.g. "cn:phone"`, strings.Join(kinds, ", "))
+	}
+	switch kind {
+	case "dns":
+		value = strings.ToLower(value)
+	case "sha256":
+		value = strings.ToLower(strings.ReplaceAll(value, ":", ""))
+		if !isFingerprint(value) {
+			return pattern{}, errors.New(`want 64 hexadecimal digits after "sha256:", or fewer and a "*"`)
+		}
+	}
+	before, after, open := strings.Cut(value, "*")
+	if value == "" || strings.Contains(after, "*") || (before != "" && after != "") {
+		return pattern{}, fmt.Errorf(`want a value after %q, with at most one "*", at its end or its start`, kind+":")
+	}
+	return pattern{prefix: kind + ":" + before, suffix: after, open: open}, nil
+}
+
+func isFingerprint(value string) bool {
+	digits := strings.Replace(value, "*", "", 1)
+	if len(digits)%2 == 1 {
+		digits += "0" // DecodeString wants pairs
+	}
+	_, err := hex.DecodeString(digits)
+	return err == nil && (len(value) == 64 || (digits != value && len(value) < 64))
+}
+
+func (p pattern) match(name string) bool {
+	if !p.open {
+		return name == p.prefix
+	}
+	return len(name) >= len(p.prefix)+len(p.suffix) && strings.HasPrefix(name, p.prefix) && strings.HasSuffix(name, p.suffix)
+}
+
+// patterns match an identity if one of them matches one of its names; without any, they match everybody.
+type patterns []pattern
+
+func (p patterns) match(id identity) bool {
+	if len(p) == 0 {
+		return true
+	}
+	for _, pattern := range p {
+		for _, name := range id.names {
+			if pattern.match(name) {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,70 @@
+package mtlsallowlist
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// noteInterval is how long a store keeps quiet about a matter that recurs with every request.
+const noteInterval = time.Minute
+
+// A store is a named allowlist that every middleware instance naming it shares.
+// It is safe for concurrent use.
+type store struct {
+	name string
+
+	mu    sync.RWMutex
+	list  *allowlist
+	noted map[string]time.Time // when a recurring matter was last logged
+}
+
+// stores is the one piece of state of the package. It has to be package-level: Traefik makes new handlers
+// at every reload, and what was learned must be there for them.
+var stores = struct {
+	mu     sync.Mutex
+	byName map[string]*store
+}{byName: map[string]*store{}}
+
+// openStore returns the store with that name, and makes it first if need be.
+func openStore(name string) *store {
+	stores.mu.Lock()
+	defer stores.mu.Unlock()
+	s := stores.byName[name]
+	if s == nil {
+		s = &store{name: name, list: newAllowlist(), noted: map[string]time.Time{}}
+		stores.byName[name] = s
+	}
+	return s
+}
+
+// allows reports whether an identity that who matches holds a grant for ip at now.
+func (s *store) allows(ip netip.Prefix, who patterns, now time.Time) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.list.allows(ip, who, now)
+}
+
+// learn records a proof. It returns whether this made a new grant, and the grants that made room for it.
+func (s *store) learn(ip netip.Prefix, id identity, limits limits, now time.Time) (learned bool, evicted []grant) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	learned, gone := s.list.add(ip, id, limits, now)
+	for _, g := range gone {
+		evicted = append(evicted, *g)
+	}
+	return learned, evicted
+}
+
+// note reports whether matter should be logged: it should if it hasn't been within noteInterval.
+// Matters must be few and fixed, not made of what clients send.
+func (s *store) note(matter string, now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	last, seen := s.noted[matter]
+	if seen && now.Sub(last) < noteInterval {
+		return false
+	}
+	s.noted[matter] = now
+	return true
+}

@@ -1,0 +1,115 @@
+// Package mtlsallowlist is a Traefik middleware plugin that lets apps in which can't send a TLS client
+// certificate, from wherever an app has just sent one.
+//
+// A middleware in mode learn stands on a router with mutual TLS. It lets in whoever has a verified client
+// certificate, and puts the address of that client onto an allowlist. Middlewares in mode enforce stand on
+// other routers, and let in the addresses on that list. What is learned holds with the next request.
+//
+// It is not a login. An address is shared by everybody behind the same router or carrier, so the services
+// keep their own logins. It issues and revokes no certificates, asks for none (that is Traefik's
+// tls.options), and believes no header but X-Forwarded-For, and that one only if ipStrategy says so.
+package mtlsallowlist
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"time"
+)
+
+// Config holds a middleware's options. Traefik fills it from any of its providers.
+//
+// Numbers, durations and switches stay text until New reads them: so that labels ("4") and YAML (4) come out
+// the same, that Traefik's weak decoding doesn't round 4.7 or take "" for 0, and that all faults are
+// reported together. An empty field means the default.
+type Config struct {
+	// Mode is "learn", "enforce" or "either" (learn with a proof, else enforce). Required.
+	Mode string
+
+	// Store names the store, any text. Default: "default". In mode enforce there may be several, and a
+	// grant in one of them is enough.
+	Store []string
+
+	// Identities are patterns of who may be learned or, in mode enforce, whose grants count: "kind:value" with
+	// the kinds cn, dns, email, uri and sha256; a "*" at the end or the start of value stands for the
+	// rest. Default: everybody.
+	Identities []string
+
+	// TTL is how long a grant lasts after its last proof: a positive duration ("90s", "24h") or a number of
+	// seconds ("3600"). Default: "24h". Not in mode enforce.
+	TTL string
+
+	// MaxIPs is how many IPs the store holds, at least 1; the one whose last proof is oldest goes first.
+	// Default: 10. Not in mode enforce.
+	MaxIPs string
+
+	// MaxIPsPerIdentity is how many IPs one identity holds; its least recently proved one goes first.
+	// Default: 0, no limit of its own. Not in mode enforce.
+	MaxIPsPerIdentity string
+
+	// AllowPrivate is whether loopback, private, link-local and CGNAT addresses may be learned.
+	// Default: false. Not in mode enforce.
+	AllowPrivate string
+
+	// SourceRange are CIDRs or IPs that are always let in. A learner asks them for a proof all the same, but
+	// spends no grant on them. Default: none.
+	SourceRange []string
+
+	// IPStrategy tells which address counts. Default: that of the connection.
+	IPStrategy IPStrategy
+
+	// RejectStatusCode is the HTTP status of a rejection, 400 to 599. With 404 the answer is Traefik's own to
+	// a host that it doesn't know. Default: 403.
+	RejectStatusCode string
+
+	// Unknown takes the keys that are no option, so that New can refuse them.
+	Unknown map[string]any `mapstructure:",remain"`
+}
+
+// IPStrategy tells which address a request comes from, like that of Traefik's ipAllowList.
+type IPStrategy struct {
+	// Depth takes the entry of X-Forwarded-For at this position from the right, from 1; it goes before
+	// ExcludedIPs. Default: 0, not used.
+	Depth string
+
+	// ExcludedIPs are CIDRs or IPs; the rightmost entry of X-Forwarded-For outside them counts.
+	// Default: none, not used.
+	ExcludedIPs []string
+
+	// IPv6Subnet is the length in bits, 1 to 128, of the prefix that stands for an IPv6 client. All
+	// middlewares of a store need the same. Default: 64.
+	IPv6Subnet string
+
+	// Unknown takes the keys that are no option, so that New can refuse them.
+	Unknown map[string]any `mapstructure:",remain"`
+}
+
+// CreateConfig returns the configuration with every option at its default. Traefik calls it.
+func CreateConfig() *Config {
+	return &Config{}
+}
+
+// New makes a middleware named name in front of next. Traefik calls it for each router and reload. Its error
+// tells all faults of config; Traefik then takes the router down, so that nothing opens.
+func New(_ context.Context, next http.Handler, config *Config, name string) (http.Handler, error) {
+	return newHandler(next, config, name, time.Now, slog.New(slog.NewTextHandler(os.Stdout, nil)))
+}
+
+func newHandler(next http.Handler, config *Config, name string, now func() time.Time, log *slog.Logger) (http.Handler, error) {
+	s, err := parse(config)
+	if err != nil {
+		return nil, fmt.Errorf("mtlsallowlist: middleware %q: %w", name, err)
+	}
+	s.name = name
+	enforcer := &enforcer{settings: *s, next: next, now: now}
+	learner := &learner{settings: *s, next: next, now: now, log: log.With("middleware", name)}
+	switch s.mode {
+	case modeEnforce:
+		return enforcer, nil
+	case modeEither:
+		learner.unproven = enforcer
+	}
+	return learner, nil
+}

@@ -1,0 +1,284 @@
+package mtlsallowlist
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A house has middlewares that share a clock, a log and stores of their own.
+type house struct {
+	t        *testing.T
+	now      time.Time
+	log      bytes.Buffer
+	handlers map[string]http.Handler
+}
+
+// newHouse makes the middlewares by name; stores named in the configurations get the test's own names.
+func newHouse(t *testing.T, configs map[string]Config) *house {
+	t.Helper()
+	h := &house{t: t, now: t0, handlers: map[string]http.Handler{}}
+	next := http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { fmt.Fprint(rw, "welcome") })
+	for name, config := range configs {
+		if config.Store == nil {
+			config.Store = []string{"default"}
+		}
+		own := []string{}
+		for _, store := range config.Store {
+			own = append(own, t.Name()+"/"+store)
+		}
+		config.Store = own
+		log := slog.New(slog.NewTextHandler(&h.log, nil))
+		handler, err := newHandler(next, &config, name, func() time.Time { return h.now }, log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.handlers[name] = handler
+	}
+	return h
+}
+
+// ask sends a request from an address to a middleware, and returns the status. The certificate is its names
+// as in "cn:phone"; empty for none.
+func (h *house) ask(middleware, from, certificateNames string) int {
+	h.t.Helper()
+	var state *tls.ConnectionState
+	if certificateNames != "" {
+		state = verified(certificate(certificateNames))
+	}
+	return h.send(middleware, from, state).Code
+}
+
+func (h *house) send(middleware, from string, state *tls.ConnectionState) *httptest.ResponseRecorder {
+	h.t.Helper()
+	req := httptest.NewRequest(http.MethodGet, "https://home.example/", nil)
+	req.RemoteAddr = from
+	if !strings.Contains(from, "]:") && strings.Count(from, ":") != 1 {
+		req.RemoteAddr = "[" + from + "]:4711"
+	}
+	req.TLS = state
+	rw := httptest.NewRecorder()
+	h.handlers[middleware].ServeHTTP(rw, req)
+	if (rw.Code == http.StatusOK) != (rw.Body.String() == "welcome") {
+		h.t.Errorf("status %d with body %q", rw.Code, rw.Body)
+	}
+	return rw
+}
+
+// walk asks step by step: "middleware address [certificate]=status", and tells the first that comes out otherwise.
+func (h *house) walk(name, steps string) {
+	h.t.Helper()
+	for _, step := range strings.Split(steps, "; ") {
+		if wait, ok := strings.CutPrefix(step, "wait "); ok {
+			d, err := time.ParseDuration(wait)
+			if err != nil {
+				h.t.Fatal(err)
+			}
+			h.now = h.now.Add(d)
+			continue
+		}
+		question, want, _ := strings.Cut(step, "=")
+		words := strings.Fields(question)
+		names := strings.Join(words[2:], " ")
+		if got := fmt.Sprint(h.ask(words[0], words[1], names)); got != want {
+			h.t.Errorf("%s: %s: got %s, want %s", name, question, got, want)
+			return
+		}
+	}
+}
+
+func TestHouseholds(t *testing.T) {
+	learn := Config{Mode: "learn"}
+	enforce := Config{Mode: "enforce"}
+	for _, row := range []struct {
+		name    string
+		configs map[string]Config
+		steps   string
+	}{
+		{"a proof opens every enforcer to its address, and to no other",
+			map[string]Config{"learn": learn, "photos": enforce, "files": enforce},
+			"photos 203.0.113.7=403; learn 203.0.113.7 cn:phone=200; photos 203.0.113.7=200; files 203.0.113.7=200; photos 203.0.113.8=403"},
+		{"no certificate learns nothing",
+			map[string]Config{"learn": learn, "photos": enforce},
+			"learn 203.0.113.7=403; photos 203.0.113.7=403"},
+		{"a mapped address is the IPv4 address",
+			map[string]Config{"learn": learn, "photos": enforce},
+			"learn ::ffff:203.0.113.7 cn:phone=200; photos 203.0.113.7=200; photos ::ffff:203.0.113.7=200"},
+		{"IPv6 clients match as a /64, and zones don't matter",
+			map[string]Config{"learn": learn, "photos": enforce},
+			"learn 2001:db8:1:2::7 cn:phone=200; photos 2001:db8:1:2:ffff::1=200; photos 2001:db8:1:2::9%eth0=200; photos 2001:db8:1:3::7=403"},
+		{"ipv6Subnet makes the prefix another length",
+			map[string]Config{"learn": {Mode: "learn", IPStrategy: IPStrategy{IPv6Subnet: "48"}}, "photos": {Mode: "enforce", IPStrategy: IPStrategy{IPv6Subnet: "48"}}},
+			"learn 2001:db8:1:2::7 cn:phone=200; photos 2001:db8:1:ffff::1=200; photos 2001:db8:2:2::7=403"},
+		{"private addresses pass the learner, but aren't learned",
+			map[string]Config{"learn": learn, "photos": enforce},
+			"learn 192.168.1.5 cn:phone=200; photos 192.168.1.5=403; learn 127.0.0.1 cn:phone=200; photos 127.0.0.1=403; learn 100.64.0.9 cn:phone=200; photos 100.64.0.9=403; learn fe80::1%eth0 cn:phone=200; photos fe80::1=403"},
+		{"with allowPrivate they are",
+			map[string]Config{"learn": {Mode: "learn", AllowPrivate: "true"}, "photos": enforce},
+			"learn 192.168.1.5 cn:phone=200; photos 192.168.1.5=200; photos 192.168.1.6=403"},
+		{"even with allowPrivate no address of nobody is learned",
+			map[string]Config{"learn": {Mode: "learn", AllowPrivate: "true"}, "photos": enforce},
+			"learn 0.0.0.0 cn:phone=200; photos 0.0.0.0=403; learn ff02::1 cn:phone=200; photos ff02::1=403"},
+		{"the source range is always let in",
+			map[string]Config{"photos": {Mode: "enforce", SourceRange: []string{"192.168.0.0/16", "2001:db8::7"}}},
+			"photos 192.168.1.5=200; photos ::ffff:192.168.1.5=200; photos 2001:db8::7=200; photos 2001:db8::8=403; photos 203.0.113.7=403"},
+		{"a learner asks the source range for a proof, and spends no grant on it",
+			map[string]Config{"learn": {Mode: "learn", SourceRange: []string{"203.0.113.0/24"}}, "photos": enforce},
+			"learn 203.0.113.7=403; learn 203.0.113.7 cn:phone=200; photos 203.0.113.7=403; learn 198.51.100.1 cn:phone=200; photos 198.51.100.1=200"},
+		{"either learns with a proof and enforces without",
+			map[string]Config{"home": {Mode: "either", SourceRange: []string{"192.168.0.0/16"}}, "photos": enforce},
+			"home 203.0.113.7=403; home 192.168.1.5=200; home 203.0.113.7 cn:phone=200; home 203.0.113.7=200; photos 203.0.113.7=200; home 203.0.113.8=403"},
+		{"either rejects a proof outside identities, even from an address that is in",
+			map[string]Config{"home": {Mode: "either", Identities: []string{"cn:phone"}}},
+			"home 203.0.113.7 cn:phone=200; home 203.0.113.7=200; home 203.0.113.7 cn:tablet=403; home 203.0.113.7=200"},
+		{"a learner lets in and learns its identities only",
+			map[string]Config{"learn": {Mode: "learn", Identities: []string{"cn:phone*", "dns:*.lan"}}, "photos": enforce},
+			"learn 203.0.113.7 cn:tablet=403; photos 203.0.113.7=403; learn 203.0.113.7 cn:tablet dns:tablet.lan=200; photos 203.0.113.7=200"},
+		{"an enforcer opens for its identities only, by any of their names",
+			map[string]Config{"learn": learn, "photos": {Mode: "enforce", Identities: []string{"dns:phone.lan"}}, "files": {Mode: "enforce", Identities: []string{"cn:tablet"}}},
+			"learn 203.0.113.7 uri:spiffe://home/phone cn:phone dns:phone.lan=200; photos 203.0.113.7=200; files 203.0.113.7=403"},
+		{"two identities behind one address open both of their routers",
+			map[string]Config{"learn": learn, "photos": {Mode: "enforce", Identities: []string{"cn:phone"}}, "files": {Mode: "enforce", Identities: []string{"cn:tablet"}}},
+			"learn 203.0.113.7 cn:phone=200; files 203.0.113.7=403; learn 203.0.113.7 cn:tablet=200; files 203.0.113.7=200; photos 203.0.113.7=200"},
+		{"two stores don't see each other, and an enforcer may name both",
+			map[string]Config{"learn": {Mode: "learn", Store: []string{"a"}}, "a": {Mode: "enforce", Store: []string{"a"}}, "b": {Mode: "enforce", Store: []string{"b"}}, "ab": {Mode: "enforce", Store: []string{"b", "a"}}},
+			"learn 203.0.113.7 cn:phone=200; a 203.0.113.7=200; b 203.0.113.7=403; ab 203.0.113.7=200"},
+		{"a grant ends a lifetime after the last proof, and being let in is no proof",
+			map[string]Config{"learn": {Mode: "learn", TTL: "60"}, "photos": enforce},
+			"learn 203.0.113.7 cn:phone=200; wait 40s; photos 203.0.113.7=200; learn 203.0.113.7 cn:phone=200; wait 40s; photos 203.0.113.7=200; wait 20s; photos 203.0.113.7=403"},
+		{"maxIPs keeps the addresses proved last",
+			map[string]Config{"learn": {Mode: "learn", MaxIPs: "2"}, "photos": enforce},
+			"learn 203.0.113.1 cn:a=200; wait 1s; learn 203.0.113.2 cn:a=200; wait 1s; learn 203.0.113.1 cn:a=200; wait 1s; learn 203.0.113.3 cn:a=200; photos 203.0.113.1=200; photos 203.0.113.2=403; photos 203.0.113.3=200"},
+		{"maxIPsPerIdentity lets a device's new address replace its old one",
+			map[string]Config{"learn": {Mode: "learn", MaxIPsPerIdentity: "1"}, "photos": enforce, "files": {Mode: "enforce", Identities: []string{"cn:b"}}},
+			"learn 203.0.113.1 cn:a=200; learn 203.0.113.1 cn:b=200; wait 1s; learn 203.0.113.2 cn:a=200; photos 203.0.113.2=200; photos 203.0.113.1=200; files 203.0.113.1=200"},
+		{"limits are those of the learner that takes the proof",
+			map[string]Config{"wide": learn, "tight": {Mode: "learn", MaxIPs: "1"}, "photos": enforce},
+			"wide 203.0.113.1 cn:a=200; wide 203.0.113.2 cn:a=200; tight 203.0.113.3 cn:a=200; photos 203.0.113.1=403; photos 203.0.113.2=403; photos 203.0.113.3=200"},
+		{"an expired certificate proves nothing",
+			map[string]Config{"learn": learn, "photos": enforce},
+			"wait 1001h; learn 203.0.113.7 cn:phone=403; photos 203.0.113.7=403"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			newHouse(t, row.configs).walk(row.name, row.steps)
+		})
+	}
+}
+
+func TestAnUnreadableAddressIsNotLearnedAndNotLetIn(t *testing.T) {
+	h := newHouse(t, map[string]Config{
+		"learn":  {Mode: "learn", IPStrategy: IPStrategy{Depth: "1"}},
+		"photos": {Mode: "enforce", SourceRange: []string{"0.0.0.0/0", "::/0"}, IPStrategy: IPStrategy{Depth: "1"}},
+	})
+	h.walk("no X-Forwarded-For", "learn 203.0.113.7 cn:phone=200; photos 203.0.113.7=403")
+	if got := strings.Count(h.log.String(), "no usable client address"); got != 1 {
+		t.Errorf("got %d lines in %s", got, h.log.String())
+	}
+}
+
+func TestRejections(t *testing.T) {
+	for _, row := range []struct {
+		code, contentType, body string
+		status                  int
+	}{
+		{"", "", "Forbidden", 403},
+		{"401", "", "Unauthorized", 401},
+		{"404", "text/plain; charset=utf-8", "404 page not found\n", 404},
+	} {
+		for _, mode := range []string{"learn", "enforce", "either"} {
+			h := newHouse(t, map[string]Config{"m": {Mode: mode, RejectStatusCode: row.code}})
+			rw := h.send("m", "203.0.113.7", nil)
+			if rw.Code != row.status || rw.Body.String() != row.body || rw.Header().Get("Content-Type") != row.contentType {
+				t.Errorf("%s with %q: got %d %v %q", mode, row.code, rw.Code, rw.Header(), rw.Body)
+			}
+		}
+	}
+}
+
+func TestEventsAreLoggedOnce(t *testing.T) {
+	h := newHouse(t, map[string]Config{"learn": {Mode: "learn", MaxIPs: "1", Identities: []string{"cn:phone"}}, "photos": {Mode: "enforce"}})
+	for i := 0; i < 50; i++ {
+		h.walk("many of each", "learn 203.0.113.7 cn:phone=200; learn 203.0.113.7=403; learn 203.0.113.7 cn:tablet=403; learn 10.0.0.1 cn:phone=200; photos 203.0.113.8=403")
+	}
+	h.walk("another address", "learn 2001:db8::7 cn:phone=200")
+	fingerprint := identityOf(certificate("cn:phone")).fingerprint
+	for _, want := range []string{
+		"level=INFO msg=learned middleware=learn store=" + t.Name() + "/default ip=203.0.113.7 identity=cn:phone fingerprint=" + fingerprint + " serial=c0ffee expires=2026-01-02T00:00:00.000Z\n",
+		"level=INFO msg=learned middleware=learn store=" + t.Name() + "/default ip=2001:db8::/64 identity=cn:phone",
+		"level=INFO msg=evicted middleware=learn store=" + t.Name() + "/default ip=203.0.113.7 identity=cn:phone fingerprint=" + fingerprint + " serial=c0ffee",
+		"level=WARN msg=refused middleware=learn store=" + t.Name() + "/default ip=203.0.113.7 remote=[203.0.113.7]:4711 reason=\"no TLS\"",
+		"msg=refused middleware=learn store=" + t.Name() + "/default ip=203.0.113.7 identity=cn:tablet",
+		"level=WARN msg=\"not learned\" middleware=learn store=" + t.Name() + "/default ip=10.0.0.1 identity=cn:phone",
+	} {
+		if got := strings.Count(h.log.String(), want); got != 1 {
+			t.Errorf("got %d lines with %q, want 1", got, want)
+		}
+	}
+	if got := strings.Count(h.log.String(), "\n"); got != 6 {
+		t.Errorf("got %d lines, want 6:\n%s", got, h.log.String())
+	}
+	h.now = h.now.Add(noteInterval)
+	h.walk("a minute later", "learn 10.0.0.1 cn:phone=200")
+	if got := strings.Count(h.log.String(), "not learned"); got != 2 {
+		t.Errorf("got %d notes of the private address, want 2", got)
+	}
+}
+
+func TestNamesOfCertificatesDontForgeTheLog(t *testing.T) {
+	h := newHouse(t, map[string]Config{"learn": {Mode: "learn"}})
+	leaf := certificate("cn:phone")
+	leaf.Subject.CommonName = "a\ntime=x level=INFO msg=learned ip=1.2.3.4 \u202E\""
+	h.send("learn", "203.0.113.7", verified(leaf))
+	if got := h.log.String(); strings.Count(got, "\n") != 1 || strings.Contains(got, "\u202E") {
+		t.Errorf("got %q, want one line without control characters", got)
+	}
+}
+
+func TestTheNextHandlerGetsTheResponseWriterItself(t *testing.T) {
+	for _, mode := range []string{"learn", "enforce", "either"} {
+		rw := httptest.NewRecorder()
+		var got http.ResponseWriter
+		next := http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { got = rw })
+		config := CreateConfig()
+		config.Mode, config.Store, config.SourceRange = mode, []string{t.Name()}, []string{"192.0.2.0/24"}
+		handler, err := New(context.Background(), next, config, "m")
+		if err != nil {
+			t.Fatal(err)
+		}
+		req := httptest.NewRequest(http.MethodGet, "https://home.example/", nil)
+		req.TLS = verified(certificate("cn:phone"))
+		req.TLS.VerifiedChains[0][0].NotAfter = time.Now().Add(time.Hour)
+		req.TLS.VerifiedChains[0][1].NotAfter = time.Now().Add(time.Hour)
+		handler.ServeHTTP(rw, req)
+		if got != rw {
+			t.Errorf("%s: got %T", mode, got)
+		}
+	}
+}
+
+func TestNewNamesTheMiddlewareWithAllFaults(t *testing.T) {
+	config := CreateConfig()
+	config.TTL, config.MaxIPs = "soon", "many"
+	handler, err := New(context.Background(), http.NotFoundHandler(), config, "learn@file")
+	if handler != nil || err == nil {
+		t.Fatalf("got %v, %v, want an error and no handler", handler, err)
+	}
+	for _, want := range []string{`middleware "learn@file"`, `mode: invalid value ""`, `ttl: invalid value "soon"`, `maxIPs: invalid value "many"`} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("got %q, want %q", err, want)
+		}
+	}
+}
+
+func TestWhatWasLearnedSurvivesNewHandlers(t *testing.T) {
+	configs := map[string]Config{"learn": {Mode: "learn"}, "photos": {Mode: "enforce"}}
+	newHouse(t, configs).walk("before the reload", "learn 203.0.113.7 cn:phone=200")
+	newHouse(t, configs).walk("after it", "photos 203.0.113.7=200; photos 203.0.113.8=403")
+}

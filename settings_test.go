@@ -1,0 +1,165 @@
+package mtlsallowlist
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+var faultRows = []struct {
+	name   string
+	config Config
+	want   string // all of these, separated by " & "
+}{
+	{"no mode", Config{}, `mode: invalid value "": want "learn", "enforce" or "either"`},
+	{"a misspelt mode", Config{Mode: "Learn"}, `mode: invalid value "Learn"`},
+	{"a duration in words", Config{Mode: "learn", TTL: "5 minutes"}, `ttl: invalid value "5 minutes": want a positive duration, e.g. "90s", "24h" or a number of seconds`},
+	{"no time at all", Config{Mode: "learn", TTL: "0"}, `ttl: invalid value "0"`},
+	{"a negative duration", Config{Mode: "learn", TTL: "-1h"}, `ttl: invalid value "-1h"`},
+	{"seconds beyond measure", Config{Mode: "learn", TTL: "18446744074"}, `ttl: invalid value "18446744074"`},
+	{"hours beyond measure", Config{Mode: "learn", TTL: "9999999999h"}, `ttl: invalid value`},
+	{"a number in words", Config{Mode: "learn", MaxIPs: "ten"}, `maxIPs: invalid value "ten": want a whole number from 1 to`},
+	{"a fraction", Config{Mode: "learn", MaxIPs: "4.7"}, `maxIPs: invalid value "4.7"`},
+	{"a store for nobody", Config{Mode: "learn", MaxIPs: "0"}, `maxIPs: invalid value "0"`},
+	{"a negative limit", Config{Mode: "learn", MaxIPsPerIdentity: "-1"}, `maxIPsPerIdentity: invalid value "-1"`},
+	{"neither true nor false", Config{Mode: "learn", AllowPrivate: "yes"}, `allowPrivate: invalid value "yes": want true or false`},
+	{"a range that is none", Config{Mode: "learn", SourceRange: []string{"10.0.0.0/33"}}, `sourceRange: invalid value "10.0.0.0/33": want a CIDR or an IP`},
+	{"a name for a range", Config{Mode: "enforce", SourceRange: []string{"10.0.0.0/8", "home.lan"}}, `sourceRange: invalid value "home.lan"`},
+	{"an identity without a kind", Config{Mode: "learn", Identities: []string{"phone"}}, `identities: invalid value "phone": want kind:value`},
+	{"identities that came out empty", Config{Mode: "learn", Identities: []string{}}, `identities: invalid value "": want at least one`},
+	{"a hole in a list", Config{Mode: "learn", Identities: []string{"cn:a", " ", "cn:b"}}, `identities: invalid value "cn:a, ,cn:b": want no empty parts`},
+	{"stores that came out empty", Config{Mode: "enforce", Store: []string{}}, `store: invalid value`},
+	{"a learner with two stores", Config{Mode: "learn", Store: []string{"a", "b"}}, `store: invalid value "a,b": want exactly one in mode "learn"`},
+	{"either with two stores", Config{Mode: "either", Store: []string{"a", "b"}}, `want exactly one in mode "either"`},
+	{"a negative depth", Config{Mode: "learn", IPStrategy: IPStrategy{Depth: "-1"}}, `ipStrategy.depth: invalid value "-1"`},
+	{"excluded IPs that are none", Config{Mode: "learn", IPStrategy: IPStrategy{ExcludedIPs: []string{"x"}}}, `ipStrategy.excludedIPs: invalid value "x"`},
+	{"no subnet", Config{Mode: "learn", IPStrategy: IPStrategy{IPv6Subnet: "0"}}, `ipStrategy.ipv6Subnet: invalid value "0": want a whole number from 1 to 128`},
+	{"a subnet too long", Config{Mode: "learn", IPStrategy: IPStrategy{IPv6Subnet: "129"}}, `ipStrategy.ipv6Subnet: invalid value "129"`},
+	{"a status that rejects nobody", Config{Mode: "enforce", RejectStatusCode: "200"}, `rejectStatusCode: invalid value "200": want a whole number from 400 to 599`},
+	{"an option without meaning in its mode", Config{Mode: "enforce", TTL: "1h"}, `ttl: invalid value "1h": has no meaning in mode "enforce"`},
+	{"an unknown option", Config{Mode: "enforce", Unknown: map[string]any{"stateFiles": "/x"}}, `stateFiles: invalid value "/x": unknown option: want one of mode, store`},
+	{"a misspelt option", Config{Mode: "enforce", Unknown: map[string]any{"sourceRnage": "x"}}, `did you mean "sourceRange"?`},
+	{"an option at the wrong depth", Config{Mode: "enforce", Unknown: map[string]any{"depth": 1}}, `depth: invalid value "1": unknown option: did you mean "ipStrategy.depth"?`},
+	{"a misspelt option of ipStrategy", Config{Mode: "enforce", IPStrategy: IPStrategy{Unknown: map[string]any{"dept": 1}}}, `ipStrategy.dept: invalid value "1": unknown option: did you mean "ipStrategy.depth"?`},
+	{"an unknown option with a secret below it", Config{Mode: "enforce", Unknown: map[string]any{"vault": map[string]any{"password": "x"}}}, `vault: invalid value "": unknown option`},
+	{"several faults at once", Config{Mode: "lern", TTL: "x", MaxIPs: "y", Unknown: map[string]any{"a": 1, "b": 2}}, `mode: & ttl: & maxIPs: & a: & b: `},
+}
+
+func TestConfigurationFaults(t *testing.T) {
+	for _, row := range faultRows {
+		_, err := parse(&row.config)
+		if err == nil {
+			t.Errorf("%s: no error", row.name)
+			continue
+		}
+		for _, want := range strings.Split(row.want, " & ") {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: got %q, want %q", row.name, err, want)
+			}
+		}
+	}
+}
+
+func TestDefaults(t *testing.T) {
+	s, err := parse(&Config{Mode: "learn"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.limits != (limits{24 * time.Hour, 10, 0}) || s.allowPrivate || s.ipv6Subnet != 64 || s.rejectStatusCode != 403 ||
+		len(s.stores) != 1 || s.stores[0].name != "default" || len(s.identities) != 0 || s.sourceRange.len() != 0 {
+		t.Errorf("got %+v, want the defaults", s)
+	}
+}
+
+func TestValuesAsLabelsGiveThem(t *testing.T) {
+	s, err := parse(&Config{
+		Mode: "enforce", Store: []string{"a", " b "}, Identities: []string{"cn:x", " cn:y"}, SourceRange: []string{"10.0.0.1", " 10.0.0.2"},
+		IPStrategy: IPStrategy{IPv6Subnet: " 56"}, RejectStatusCode: "404",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(s.stores) != 2 || s.stores[1].name != "b" || s.identities[1].prefix != "cn:y" || s.sourceRange.len() != 2 || s.ipv6Subnet != 56 || s.rejectStatusCode != 404 {
+		t.Errorf("got %+v", s)
+	}
+	for _, row := range []struct {
+		text string
+		want time.Duration
+	}{{"90s", 90 * time.Second}, {"3600", time.Hour}, {"1h30m", 90 * time.Minute}} {
+		s, err := parse(&Config{Mode: "learn", TTL: row.text, AllowPrivate: "1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.limits.ttl != row.want || !s.allowPrivate {
+			t.Errorf("%s: got %v, want %v", row.text, s.limits.ttl, row.want)
+		}
+	}
+}
+
+func TestParseWritesNothingBack(t *testing.T) {
+	make := func() *Config {
+		return &Config{Mode: "enforce", Store: []string{" a"}, Identities: []string{" dns:A"}, SourceRange: []string{" ::ffff:10.0.0.1"}}
+	}
+	config := make()
+	if _, err := parse(config); err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(config, make()) {
+		t.Errorf("got %+v, want it as it was", config)
+	}
+}
+
+func TestEveryOptionIsKnownByItsName(t *testing.T) {
+	fields := map[string]bool{}
+	for _, config := range []any{Config{}, IPStrategy{}} {
+		typ := reflect.TypeOf(config)
+		for i := 0; i < typ.NumField(); i++ {
+			fields[strings.ToLower(typ.Field(i).Name)] = true
+		}
+	}
+	delete(fields, "unknown")
+	delete(fields, "ipstrategy")
+	for _, option := range options {
+		if !fields[ownName(option)] {
+			t.Errorf("%s is no field of Config", option)
+		}
+		delete(fields, ownName(option))
+	}
+	if len(fields) > 0 {
+		t.Errorf("options lacks %v", fields)
+	}
+}
+
+func TestEditDistance(t *testing.T) {
+	for _, row := range []struct {
+		a, b string
+		want int
+	}{{"", "", 0}, {"", "ttl", 3}, {"ttl", "", 3}, {"ttl", "ttl", 0}, {"tttl", "ttl", 1}, {"dept", "depth", 1}, {"sourcernage", "sourcerange", 2}, {"abc", "xyz", 3}} {
+		if got := editDistance(row.a, row.b); got != row.want {
+			t.Errorf("%q and %q: got %d, want %d", row.a, row.b, got, row.want)
+		}
+	}
+}
+
+func FuzzConfig(f *testing.F) {
+	for _, row := range faultRows {
+		c := row.config
+		f.Add(c.Mode, c.TTL, c.MaxIPs, c.AllowPrivate, strings.Join(c.SourceRange, ","), strings.Join(c.Identities, ","), c.IPStrategy.IPv6Subnet, c.RejectStatusCode, "tttl")
+	}
+	f.Fuzz(func(t *testing.T, mode, ttl, maxIPs, allowPrivate, sourceRange, identities, ipv6Subnet, status, unknown string) {
+		config := &Config{
+			Mode: mode, TTL: ttl, MaxIPs: maxIPs, AllowPrivate: allowPrivate, SourceRange: strings.Split(sourceRange, ","),
+			Identities: strings.Split(identities, ","), IPStrategy: IPStrategy{IPv6Subnet: ipv6Subnet}, RejectStatusCode: status,
+		}
+		s, err := parse(config)
+		if err == nil && (s.limits.ttl <= 0 || s.limits.maxIPs < 1 || len(s.stores) != 1 || len(s.identities) == 0 ||
+			s.ipv6Subnet < 1 || s.ipv6Subnet > 128 || s.rejectStatusCode < 400 || s.rejectStatusCode > 599) {
+			t.Errorf("%+v became %+v", config, s)
+		}
+		config.Unknown = map[string]any{unknown: "x"}
+		if _, err := parse(config); err == nil || !strings.Contains(err.Error(), unknown+": ") {
+			t.Errorf("the unknown key %q gave %v", unknown, err)
+		}
+	})
+}

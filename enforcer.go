@@ -41,7 +41,7 @@ func (e *enforcer) admits(addr netip.Addr, now time.Time) bool {
 // reject answers as Traefik itself does: like an ipAllowList, or, with 404, like a host that no router knows.
 // Traefik shows what is printed at its DEBUG level.
 func (s *settings) reject(rw http.ResponseWriter, req *http.Request, why string) {
-	fmt.Print("mtlsallowlist: ", s.name, " rejected ", req.RemoteAddr, ": ", why)
+	fmt.Println("mtlsallowlist:", s.name, "rejected", req.RemoteAddr+":", why)
 	if s.rejectStatusCode == http.StatusNotFound {
 		http.NotFound(rw, req)
 		return

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -16,33 +17,51 @@ import (
 // A house has middlewares that share a clock, a log and stores of their own.
 type house struct {
 	t        *testing.T
+	number   int
 	now      time.Time
 	log      bytes.Buffer
+	logger   *slog.Logger
 	handlers map[string]http.Handler
 }
 
-// newHouse makes the middlewares by name; stores named in the configurations get the test's own names.
+var houses int
+
+// newHouse makes the middlewares by name. Their stores are the house's own.
 func newHouse(t *testing.T, configs map[string]Config) *house {
 	t.Helper()
-	h := &house{t: t, now: t0, handlers: map[string]http.Handler{}}
+	houses++
+	h := &house{t: t, number: houses, now: t0}
+	h.logger = slog.New(slog.NewTextHandler(&h.log, nil))
+	h.handlers = h.reload(configs)
+	return h
+}
+
+// store returns the house's own name of a store.
+func (h *house) store(name string) string {
+	return fmt.Sprint("house-", h.number, "-", name)
+}
+
+// reload makes new middlewares, as Traefik does at every reload.
+func (h *house) reload(configs map[string]Config) map[string]http.Handler {
+	h.t.Helper()
 	next := http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { fmt.Fprint(rw, "welcome") })
+	handlers := map[string]http.Handler{}
 	for name, config := range configs {
-		if config.Store == nil {
-			config.Store = []string{"default"}
-		}
 		own := []string{}
 		for _, store := range config.Store {
-			own = append(own, t.Name()+"/"+store)
+			own = append(own, h.store(store))
+		}
+		if len(own) == 0 {
+			own = append(own, h.store("default"))
 		}
 		config.Store = own
-		log := slog.New(slog.NewTextHandler(&h.log, nil))
-		handler, err := newHandler(next, &config, name, func() time.Time { return h.now }, log)
+		handler, err := newHandler(next, &config, name, func() time.Time { return h.now }, h.logger)
 		if err != nil {
-			t.Fatal(err)
+			h.t.Fatal(err)
 		}
-		h.handlers[name] = handler
+		handlers[name] = handler
 	}
-	return h
+	return handlers
 }
 
 // ask sends a request from an address to a middleware, and returns the status. The certificate is its names
@@ -210,12 +229,12 @@ func TestEventsAreLoggedOnce(t *testing.T) {
 	h.walk("another address", "learn 2001:db8::7 cn:phone=200")
 	fingerprint := identityOf(certificate("cn:phone")).fingerprint
 	for _, want := range []string{
-		"level=INFO msg=learned middleware=learn store=" + t.Name() + "/default ip=203.0.113.7 identity=cn:phone fingerprint=" + fingerprint + " serial=c0ffee expires=2026-01-02T00:00:00.000Z\n",
-		"level=INFO msg=learned middleware=learn store=" + t.Name() + "/default ip=2001:db8::/64 identity=cn:phone",
-		"level=INFO msg=evicted middleware=learn store=" + t.Name() + "/default ip=203.0.113.7 identity=cn:phone fingerprint=" + fingerprint + " serial=c0ffee",
-		"level=WARN msg=refused middleware=learn store=" + t.Name() + "/default ip=203.0.113.7 remote=[203.0.113.7]:4711 reason=\"no TLS\"",
-		"msg=refused middleware=learn store=" + t.Name() + "/default ip=203.0.113.7 identity=cn:tablet",
-		"level=WARN msg=\"not learned\" middleware=learn store=" + t.Name() + "/default ip=10.0.0.1 identity=cn:phone",
+		"level=INFO msg=learned middleware=learn store=" + h.store("default") + " ip=203.0.113.7 identity=cn:phone fingerprint=" + fingerprint + " serial=c0ffee expires=2026-01-02T00:00:00.000Z\n",
+		"level=INFO msg=learned middleware=learn store=" + h.store("default") + " ip=2001:db8::/64 identity=cn:phone",
+		"level=INFO msg=evicted middleware=learn store=" + h.store("default") + " ip=203.0.113.7 identity=cn:phone fingerprint=" + fingerprint + " serial=c0ffee",
+		"level=WARN msg=refused middleware=learn store=" + h.store("default") + " ip=203.0.113.7 remote=[203.0.113.7]:4711 reason=\"no TLS\"",
+		"msg=refused middleware=learn store=" + h.store("default") + " ip=203.0.113.7 identity=cn:tablet",
+		"level=WARN msg=\"not learned\" middleware=learn store=" + h.store("default") + " ip=10.0.0.1 identity=cn:phone",
 	} {
 		if got := strings.Count(h.log.String(), want); got != 1 {
 			t.Errorf("got %d lines with %q, want 1", got, want)
@@ -247,7 +266,7 @@ func TestTheNextHandlerGetsTheResponseWriterItself(t *testing.T) {
 		var got http.ResponseWriter
 		next := http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { got = rw })
 		config := CreateConfig()
-		config.Mode, config.Store, config.SourceRange = mode, []string{t.Name()}, []string{"192.0.2.0/24"}
+		config.Mode, config.SourceRange = mode, []string{"192.0.2.0/24"}
 		handler, err := New(context.Background(), next, config, "m")
 		if err != nil {
 			t.Fatal(err)
@@ -279,6 +298,57 @@ func TestNewNamesTheMiddlewareWithAllFaults(t *testing.T) {
 
 func TestWhatWasLearnedSurvivesNewHandlers(t *testing.T) {
 	configs := map[string]Config{"learn": {Mode: "learn"}, "photos": {Mode: "enforce"}}
-	newHouse(t, configs).walk("before the reload", "learn 203.0.113.7 cn:phone=200")
-	newHouse(t, configs).walk("after it", "photos 203.0.113.7=200; photos 203.0.113.8=403")
+	h := newHouse(t, configs)
+	h.walk("before the reload", "learn 203.0.113.7 cn:phone=200")
+	h.handlers = h.reload(configs)
+	h.walk("after it", "photos 203.0.113.7=200; photos 203.0.113.8=403")
+}
+
+func TestNoGrantIsLostUnderReloads(t *testing.T) {
+	const clients, rounds, reloads = 32, 30, 20
+	configs := map[string]Config{"learn": {Mode: "learn", MaxIPs: "100"}, "photos": {Mode: "enforce"}}
+	h := newHouse(t, configs)
+	var mu sync.RWMutex
+	learner, enforcer := h.handlers["learn"], h.handlers["photos"]
+	serve := func(learn bool, last int) int {
+		mu.RLock()
+		handler := enforcer
+		if learn {
+			handler = learner
+		}
+		mu.RUnlock()
+		req := httptest.NewRequest(http.MethodGet, "https://home.example/", nil)
+		req.RemoteAddr = fmt.Sprintf("203.0.113.%d:4711", last)
+		if learn {
+			req.TLS = verified(certificate("cn:phone"))
+		}
+		rw := httptest.NewRecorder()
+		handler.ServeHTTP(rw, req)
+		return rw.Code
+	}
+	var wg sync.WaitGroup
+	for i := 0; i < clients; i++ {
+		wg.Add(1)
+		go func(last int) {
+			defer wg.Done()
+			for round := 0; round < rounds; round++ {
+				if got := serve(true, last); got != http.StatusOK {
+					t.Errorf("client %d: the learner answered %d", last, got)
+				}
+				if got := serve(false, last); got != http.StatusOK {
+					t.Errorf("client %d: the enforcer answered %d right after a proof", last, got)
+				}
+				if got := serve(false, last+100); got != http.StatusForbidden {
+					t.Errorf("a stranger beside client %d got %d", last, got)
+				}
+			}
+		}(i)
+	}
+	for i := 0; i < reloads; i++ {
+		handlers := h.reload(configs)
+		mu.Lock()
+		learner, enforcer = handlers["learn"], handlers["photos"]
+		mu.Unlock()
+	}
+	wg.Wait()
 }

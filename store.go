@@ -26,13 +26,17 @@ var stores = struct {
 	byName map[string]*store
 }{byName: map[string]*store{}}
 
+func newStore(name string) *store {
+	return &store{name: name, list: newAllowlist(), noted: map[string]time.Time{}}
+}
+
 // openStore returns the store with that name, and makes it first if need be.
 func openStore(name string) *store {
 	stores.mu.Lock()
 	defer stores.mu.Unlock()
 	s := stores.byName[name]
 	if s == nil {
-		s = &store{name: name, list: newAllowlist(), noted: map[string]time.Time{}}
+		s = newStore(name)
 		stores.byName[name] = s
 	}
 	return s

@@ -18,7 +18,7 @@ func TestStoresAreSharedByName(t *testing.T) {
 }
 
 func TestNoteIsQuietForAMinute(t *testing.T) {
-	s := openStore(t.Name())
+	s := newStore(t.Name())
 	for _, row := range []struct {
 		matter string
 		at     time.Duration
@@ -38,7 +38,7 @@ func TestNoteIsQuietForAMinute(t *testing.T) {
 }
 
 func TestParallelProofsAreLearnedOnceAndNeverLost(t *testing.T) {
-	s := openStore(t.Name())
+	s := newStore(t.Name())
 	limit := limits{time.Hour, 1000, 0}
 	var wg sync.WaitGroup
 	var mu sync.Mutex

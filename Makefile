@@ -1,0 +1,54 @@
+# make demo   the main job in the real Traefik, printed as it happens
+# make test   all tests: compiled with -race, interpreted by Yaegi, end to end in the real Traefik
+# make lint   formatting, vet, staticcheck, vendor folder in sync
+# make fuzz   each fuzz target for FUZZTIME (1m)
+
+MODULE   := github.com/mtlsallowlist/mtlsallowlist
+TRAEFIK  := testdata/traefik
+GOPATH_  := .cache/gopath
+FUZZTIME ?= 1m
+
+# Without cgo, the tests in the nested module share their compiled packages with the real Traefik.
+nested   := cd $(TRAEFIK) && CGO_ENABLED=0 go
+
+.PHONY: demo test compiled interpreted traefik end-to-end lint fuzz need-go need-cc
+
+demo: need-go
+	@$(nested) run ./demo
+
+test: compiled interpreted traefik end-to-end
+
+compiled: need-go need-cc
+	@echo "== compiled, with the race detector"
+	go test -race ./...
+
+interpreted: need-go
+	@echo "== interpreted by Yaegi"
+	@mkdir -p $(GOPATH_)/src/$(dir $(MODULE)) && ln -sfn "$(CURDIR)" $(GOPATH_)/src/$(MODULE)
+	yaegi="$$($(nested) tool -n yaegi)" && GOPATH="$(CURDIR)/$(GOPATH_)" "$$yaegi" test $(MODULE)
+
+traefik: need-go
+	@$(nested) run ./lab/build
+
+end-to-end: traefik
+	@echo "== in the real Traefik"
+	$(nested) test -timeout 30m ./...
+
+lint: need-go
+	@unformatted="$$(gofmt -l *.go $(TRAEFIK))"; [ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted"; exit 1; }
+	go mod tidy -diff
+	go mod vendor -o .cache/vendor && diff -r .cache/vendor vendor
+	go vet ./...
+	$(nested) vet ./...
+	staticcheck="$$($(nested) tool -n staticcheck)" && "$$staticcheck" ./... && cd $(TRAEFIK) && CGO_ENABLED=0 "$$staticcheck" ./...
+
+fuzz: need-go
+	@for target in $$(go test -list '^Fuzz' . | grep '^Fuzz'); do \
+		echo "== $$target"; go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) . || exit 1; \
+	done
+
+need-go:
+	@command -v go >/dev/null || { echo "Go is missing: install Go 1.26 or newer from https://go.dev/dl/ and try again."; exit 1; }
+
+need-cc:
+	@command -v "$$(go env CC)" >/dev/null || { echo "A C compiler is missing, which Go's race detector needs: install gcc (Debian: apt-get install gcc libc6-dev) and try again."; exit 1; }

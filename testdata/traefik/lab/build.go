@@ -1,0 +1,120 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/gofrs/flock"
+	"golang.org/x/term"
+)
+
+// pluginModule is the plugin's module path, also the folder Traefik looks for it under plugins-local.
+const pluginModule = "github.com/mtlsallowlist/mtlsallowlist"
+
+// Root returns the folder of the plugin's module: the repository root around the working directory.
+func Root() (string, error) {
+	start, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for dir := start; ; dir = filepath.Dir(dir) {
+		data, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return "", err
+		}
+		for line := range strings.Lines(string(data)) {
+			if strings.TrimSpace(line) == "module "+pluginModule {
+				return dir, nil
+			}
+		}
+		if dir == filepath.Dir(dir) {
+			return "", fmt.Errorf("no go.mod of module %s in or above %s", pluginModule, start)
+		}
+	}
+}
+
+// Build makes the real Traefik from the nested module and returns the path of its binary. The first build takes
+// minutes and is reported on progress; when everything is up to date nothing is written and it takes seconds.
+func Build(ctx context.Context, progress io.Writer) (string, error) {
+	root, err := Root()
+	if err != nil {
+		return "", err
+	}
+	tool, err := exec.LookPath("go")
+	if err != nil {
+		return "", fmt.Errorf("building Traefik needs the go command: %w", err)
+	}
+	binary := filepath.Join(root, ".cache", "traefik")
+	if err := os.MkdirAll(filepath.Dir(binary), 0o755); err != nil {
+		return "", err
+	}
+	// go test runs packages side by side: the second to come waits for the first rather than compile all of it too.
+	lock := flock.New(binary + ".lock")
+	if _, err := lock.TryLockContext(ctx, 100*time.Millisecond); err != nil {
+		return "", fmt.Errorf("waiting for another build of Traefik: %w", err)
+	}
+	defer lock.Unlock()
+
+	cmd := exec.CommandContext(ctx, tool, "build", "-v", "-o", binary, "github.com/traefik/traefik/v3/cmd/traefik")
+	cmd.Dir = filepath.Join(root, "testdata", "traefik")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
+	compiled, complaints := &counter{out: progress, terminal: isTerminal(progress)}, newLog()
+	output := &lineWriter{line: func(line string) {
+		// With -v a line without a space is the import path of a package that is being compiled.
+		if strings.Contains(line, " ") {
+			complaints.add(line)
+		} else {
+			compiled.add()
+		}
+	}}
+	cmd.Stdout, cmd.Stderr = output, output
+	err = cmd.Run()
+	output.flush()
+	compiled.end()
+	if err != nil {
+		return "", fmt.Errorf("building Traefik failed: %w\n%s", err, complaints.tail())
+	}
+	return binary, nil
+}
+
+// counter shows how many packages were compiled: in place on a terminal, else a line now and then.
+type counter struct {
+	out      io.Writer
+	terminal bool
+	count    int
+}
+
+func (c *counter) add() {
+	if c.count == 0 {
+		fmt.Fprintln(c.out, "building Traefik from source: the first time this takes about 7 minutes on 2 cores ...")
+	}
+	c.count++
+	switch {
+	case c.terminal:
+		fmt.Fprintf(c.out, "\r%d packages compiled", c.count)
+	case c.count%100 == 0:
+		fmt.Fprintf(c.out, "%d packages compiled\n", c.count)
+	}
+}
+
+func (c *counter) end() {
+	switch {
+	case c.count == 0:
+	case c.terminal:
+		fmt.Fprintln(c.out)
+	default:
+		fmt.Fprintf(c.out, "%d packages compiled, build ended\n", c.count)
+	}
+}
+
+func isTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
+}

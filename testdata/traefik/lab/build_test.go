@@ -1,0 +1,44 @@
+package lab
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestBuildReports(t *testing.T) {
+	folder := t.TempDir()
+	t.Setenv("PATH", folder)
+	if _, err := Build(t.Context(), io.Discard); err == nil || !strings.Contains(err.Error(), "needs the go command") {
+		t.Errorf("without go: got %v", err)
+	}
+	for _, row := range []struct {
+		name, script, progress string
+		fault                  string // empty: none
+	}{
+		{"up to date", "", "", ""},
+		{
+			"250 packages", "i=0; while [ $i -lt 250 ]; do echo example.com/p$i >&2; i=$((i+1)); done",
+			"building Traefik from source: the first time this takes about 7 minutes on 2 cores ...\n" +
+				"100 packages compiled\n200 packages compiled\n250 packages compiled, build ended\n", "",
+		},
+		{
+			"a fault", "echo example.com/p >&2; echo 'p.go:1:2: undefined: x' >&2; exit 1",
+			"building Traefik from source: the first time this takes about 7 minutes on 2 cores ...\n" +
+				"1 packages compiled, build ended\n", "building Traefik failed: exit status 1\np.go:1:2: undefined: x",
+		},
+	} {
+		if err := os.WriteFile(filepath.Join(folder, "go"), []byte("#!/bin/sh\n"+row.script+"\n"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		var progress strings.Builder
+		_, err := Build(t.Context(), &progress)
+		if fault := fmt.Sprint(err); progress.String() != row.progress || fault != cmp.Or(row.fault, "<nil>") {
+			t.Errorf("%s: got %q and %q, want %q and %q", row.name, progress.String(), fault, row.progress, row.fault)
+		}
+	}
+}

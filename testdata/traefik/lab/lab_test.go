@@ -1,0 +1,103 @@
+package lab
+
+import (
+	"context"
+	"crypto/tls"
+	"os"
+	"sync"
+	"testing"
+)
+
+const (
+	host     = "app.example"
+	friend   = "203.0.113.7"
+	stranger = "203.0.113.8"
+)
+
+var binary = sync.OnceValues(func() (string, error) { return Build(context.Background(), os.Stderr) })
+
+// room is one Traefik without the plugin, in front of one backend.
+type room struct {
+	*Traefik
+	ca, clients *CA
+	backend     *Backend
+	server      tls.Certificate
+}
+
+func open(t *testing.T, options Options) *room {
+	t.Helper()
+	r := &room{ca: must(NewCA("server CA"))(t), clients: must(NewCA("client CA"))(t)}
+	r.server = must(r.ca.Issue(Leaf{DNSNames: []string{host, "mtls.example"}, Server: true}))(t)
+	r.backend = must(StartBackend("media"))(t)
+	t.Cleanup(r.backend.Close)
+	options.Binary = must(binary())(t)
+	options.Dir = t.TempDir()
+	if options.Plugins == nil {
+		options.Plugins = map[string]string{}
+	}
+	options.Dynamic = r.allowing(t, friend)
+	r.Traefik = must(Start(t.Context(), options))(t)
+	t.Cleanup(func() {
+		if err := r.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
+
+// allowing is the dynamic configuration that lets one address in on both entry points, and every certificate of the
+// client CA on mtls.example.
+func (r *room) allowing(t *testing.T, address string) map[string]any {
+	t.Helper()
+	router := func(host string, more map[string]any) map[string]any {
+		return merge(map[string]any{"rule": "Host(`" + host + "`)", "service": "media"}, more)
+	}
+	friends := []string{"friends"}
+	return map[string]any{
+		"http": map[string]any{
+			"routers": map[string]any{
+				"plain": router(host, map[string]any{"entryPoints": []string{"web"}, "middlewares": friends}),
+				"secure": router(host, map[string]any{
+					"entryPoints": []string{"websecure"}, "middlewares": friends, "tls": map[string]any{},
+				}),
+				"mtls": router("mtls.example", map[string]any{
+					"entryPoints": []string{"websecure"}, "tls": map[string]any{"options": "mtls"},
+				}),
+			},
+			"middlewares": map[string]any{"friends": map[string]any{
+				"ipAllowList": map[string]any{"sourceRange": []string{address}},
+			}},
+			"services": map[string]any{"media": map[string]any{"loadBalancer": map[string]any{
+				"servers": []any{map[string]any{"url": r.backend.URL()}},
+			}}},
+		},
+		"tls": map[string]any{
+			"certificates": []any{map[string]any{
+				"certFile": string(CertPEM(r.server)), "keyFile": string(must(KeyPEM(r.server))(t)),
+			}},
+			"options": map[string]any{"mtls": map[string]any{"clientAuth": map[string]any{
+				"caFiles": []string{string(r.clients.PEM())}, "clientAuthType": "RequireAndVerifyClientCert",
+			}}},
+		},
+	}
+}
+
+func (r *room) plain(from string) *Client {
+	return NewClient(ClientOptions{From: from, Target: r.Addr("web")})
+}
+
+func (r *room) secure(from string, http2 bool, certs ...tls.Certificate) *Client {
+	config := &tls.Config{RootCAs: r.ca.Pool(), Certificates: certs}
+	return NewClient(ClientOptions{From: from, Target: r.Addr("websecure"), TLS: config, HTTP2: http2})
+}
+
+// must is used as must(f())(t): the value, or the end of the test.
+func must[T any](value T, err error) func(*testing.T) T {
+	return func(t *testing.T) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return value
+	}
+}

@@ -1,0 +1,90 @@
+package e2e
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
+)
+
+// issue makes a client certificate of the home's CA.
+func issue(t *testing.T, leaf lab.Leaf) *tls.Certificate {
+	t.Helper()
+	certificate, err := home.ca.Issue(leaf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &certificate
+}
+
+// tlsConfig trusts the home's CA, and has a client certificate unless it is nil.
+func tlsConfig(certificate *tls.Certificate) *tls.Config {
+	config := &tls.Config{RootCAs: home.ca.Pool()}
+	if certificate != nil {
+		// Not Certificates: Go's client leaves those out if the server names other CAs.
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return certificate, nil }
+	}
+	return config
+}
+
+// client returns a client at an address, which closes with the test. It makes a new connection per request.
+func client(t *testing.T, from string, certificate *tls.Certificate) *lab.Client {
+	t.Helper()
+	return keep(t, lab.ClientOptions{From: from, Target: home.traefik.Addr("websecure"), TLS: tlsConfig(certificate)})
+}
+
+func keep(t *testing.T, options lab.ClientOptions) *lab.Client {
+	c := lab.NewClient(options)
+	t.Cleanup(c.Close)
+	return c
+}
+
+// status asks a host for /, and returns the status, or why there was none.
+func status(c *lab.Client, host string) string {
+	return ask(c, host, nil)
+}
+
+func ask(c *lab.Client, host string, header http.Header) string {
+	request, err := http.NewRequest(http.MethodGet, "https://"+host+".home.example/", nil)
+	if err != nil {
+		return err.Error()
+	}
+	request.Header = header
+	response, err := c.Do(request)
+	if err != nil {
+		return err.Error()
+	}
+	if response.Status == http.StatusOK && !strings.HasPrefix(response.Body, host+": GET ") {
+		return fmt.Sprintf("%s answered: %s", host, response.Body)
+	}
+	return fmt.Sprint(response.Status)
+}
+
+// step is a question from an address, with the phone's certificate or without any, and its answer.
+type step struct {
+	from        string
+	certificate *tls.Certificate
+	host        string
+	want        string
+}
+
+func walk(t *testing.T, steps ...step) {
+	t.Helper()
+	for i, s := range steps {
+		if got := status(client(t, s.from, s.certificate), s.host); got != s.want {
+			t.Errorf("step %d: %s from %s: got %s, want %s", i+1, s.host, s.from, got, s.want)
+		}
+	}
+}
+
+func fingerprint(certificate tls.Certificate) string {
+	return fmt.Sprintf("%x", sha256.Sum256(certificate.Leaf.Raw))
+}
+
+func serial(certificate tls.Certificate) string {
+	return fmt.Sprintf("%x", certificate.Leaf.SerialNumber)
+}

@@ -180,7 +180,7 @@ func tlsSettings() map[string]any {
 
 // storeOf returns a name of the test's own for a store, so that no test sees what another learned.
 func storeOf(t *testing.T, name string) string {
-	return t.Name() + "-" + name
+	return strings.ReplaceAll(t.Name(), ",", "") + "-" + name // commas separate stores
 }
 
 // plain is the household of most tests: Home Assistant behind mutual TLS, photos and files hidden.

@@ -24,7 +24,7 @@ type learner struct {
 
 func (l *learner) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	now := l.now()
-	addr, addrErr := l.address(req)
+	addr, _ := l.address(req) // if it can't be read, it is the zero Addr, which learn refuses
 	id, err := certificateIdentity(req.TLS, now)
 	if err != nil && l.unproven != nil {
 		l.unproven.ServeHTTP(rw, req)
@@ -38,11 +38,8 @@ func (l *learner) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 		l.reject(rw, req, err.Error())
 		return
 	}
-	if addrErr == nil {
-		addrErr = l.learn(addr, id, now)
-	}
-	if addrErr != nil {
-		l.note("not learned", addrErr, req, addr, id, now)
+	if err := l.learn(addr, id, now); err != nil {
+		l.note("not learned", err, req, addr, id, now)
 	}
 	l.next.ServeHTTP(rw, req)
 }

@@ -18,7 +18,7 @@ var patternRows = []struct{ name, pattern, matches, others string }{
 	{"a fingerprint", "sha256:" + someSum, "sha256:" + someSum, "cn:" + someSum},
 	{"a fingerprint as openssl prints it", "sha256:01:23:45:67:89:AB:CD:EF:" + strings.Repeat("01:23:45:67:89:AB:CD:EF:", 2) + "01:23:45:67:89:AB:CD:EF", "sha256:" + someSum, "sha256:0123"},
 	{"the start of a fingerprint", "sha256:012*", "sha256:" + someSum, "sha256:1" + someSum[1:]},
-	{"start and end don't overlap", "cn:*aa", "cn:aa", "cn:a"},
+	{"kind and end don't overlap", "cn:*n:x", "cn:n:x cn:an:x", "cn:x"},
 	{"a value with a colon", "cn:a:b", "cn:a:b", "cn:a"},
 }
 

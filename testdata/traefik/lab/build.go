@@ -65,53 +65,79 @@ func Build(ctx context.Context, progress io.Writer) (string, error) {
 	cmd := exec.CommandContext(ctx, tool, "build", "-v", "-o", binary, "github.com/traefik/traefik/v3/cmd/traefik")
 	cmd.Dir = filepath.Join(root, "testdata", "traefik")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
-	compiled, complaints := &counter{out: progress, terminal: isTerminal(progress)}, newLog()
+	done, complaints := &counter{out: progress, terminal: isTerminal(progress)}, newLog()
 	output := &lineWriter{line: func(line string) {
-		// With -v a line without a space is the import path of a package that is being compiled.
-		if strings.Contains(line, " ") {
+		switch {
+		case strings.HasPrefix(line, "go: downloading "):
+			done.download()
+		case strings.Contains(line, " "):
 			complaints.add(line)
-		} else {
-			compiled.add()
+		default: // with -v a line without a space is the import path of a package that is being compiled
+			done.compile()
 		}
 	}}
 	cmd.Stdout, cmd.Stderr = output, output
 	err = cmd.Run()
 	output.flush()
-	compiled.end()
+	done.end()
 	if err != nil {
 		return "", fmt.Errorf("building Traefik failed: %w\n%s", err, complaints.tail())
 	}
 	return binary, nil
 }
 
-// counter shows how many packages were compiled: in place on a terminal, else a line now and then.
+// counter shows how much was done: in place on a terminal, else a line now and then. With an empty module cache go
+// first downloads some hundred modules.
 type counter struct {
-	out      io.Writer
-	terminal bool
-	count    int
+	out               io.Writer
+	terminal          bool
+	modules, packages int
 }
 
-func (c *counter) add() {
-	if c.count == 0 {
+func (c *counter) download() {
+	c.begin()
+	c.modules++
+	c.show(c.modules)
+}
+
+func (c *counter) compile() {
+	c.begin()
+	c.packages++
+	c.show(c.packages)
+}
+
+func (c *counter) begin() {
+	if c.modules+c.packages == 0 {
 		fmt.Fprintln(c.out, "building Traefik from source: the first time this takes about 7 minutes on 2 cores ...")
 	}
-	c.count++
+}
+
+// show writes how much was done, after the count of one of both has changed.
+func (c *counter) show(changed int) {
 	switch {
 	case c.terminal:
-		fmt.Fprintf(c.out, "\r%d packages compiled", c.count)
-	case c.count%100 == 0:
-		fmt.Fprintf(c.out, "%d packages compiled\n", c.count)
+		fmt.Fprintf(c.out, "\r%s", c)
+	case changed%100 == 0:
+		fmt.Fprintln(c.out, c)
 	}
 }
 
 func (c *counter) end() {
 	switch {
-	case c.count == 0:
+	case c.modules+c.packages == 0:
 	case c.terminal:
 		fmt.Fprintln(c.out)
 	default:
-		fmt.Fprintf(c.out, "%d packages compiled, build ended\n", c.count)
+		fmt.Fprintf(c.out, "%s, build ended\n", c)
 	}
+}
+
+func (c *counter) String() string {
+	packages := fmt.Sprintf("%d packages compiled", c.packages)
+	if c.modules == 0 {
+		return packages
+	}
+	return fmt.Sprintf("%d modules downloaded, %s", c.modules, packages)
 }
 
 func isTerminal(w io.Writer) bool {

@@ -27,6 +27,13 @@ func TestBuildReports(t *testing.T) {
 				"100 packages compiled\n200 packages compiled\n250 packages compiled, build ended\n", "",
 		},
 		{
+			"110 modules, 2 packages",
+			"i=0; while [ $i -lt 110 ]; do echo go: downloading example.com/m$i v1.0.0 >&2; i=$((i+1)); done; " +
+				"echo example.com/p >&2; echo example.com/q >&2",
+			"building Traefik from source: the first time this takes about 7 minutes on 2 cores ...\n" +
+				"100 modules downloaded, 0 packages compiled\n110 modules downloaded, 2 packages compiled, build ended\n", "",
+		},
+		{
 			"a fault", "echo example.com/p >&2; echo 'p.go:1:2: undefined: x' >&2; exit 1",
 			"building Traefik from source: the first time this takes about 7 minutes on 2 cores ...\n" +
 				"1 packages compiled, build ended\n", "building Traefik failed: exit status 1\np.go:1:2: undefined: x",

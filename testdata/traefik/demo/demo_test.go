@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
+)
+
+func TestEveryStepComesOutAndEveryCurlLineWorks(t *testing.T) {
+	visited := false
+	output, err := demonstrate(t, services(), func(_ context.Context, _ *console, h *household) error {
+		visited = true
+		checkTrials(t, h)
+		return nil
+	})
+	if err != nil || !visited || !strings.HasSuffix(output, "\n ✓ 18 of 18 steps came out as they should\n") {
+		t.Fatalf("got %v and\n%s", err, output)
+	}
+	for line := range strings.Lines(output) {
+		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > width || strings.Contains(line, "\x1b") {
+			t.Errorf("got a line of %d columns: %q", n, line)
+		}
+	}
+}
+
+// checkTrials runs the commands as people would, from the repository root.
+func checkTrials(t *testing.T, h *household) {
+	t.Helper()
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Log("without curl, the lines for it are not checked")
+		return
+	}
+	root := must(lab.Root())(t)
+	for _, trial := range must(h.trials(root))(t) {
+		command := exec.Command("sh", "-c", trial.command)
+		command.Dir = root
+		output, err := command.Output()
+		_, rest, _ := strings.Cut(string(output), " ")
+		if got, _, _ := strings.Cut(rest, " "); got != trial.want || (err == nil) != (trial.want != "") {
+			t.Errorf("%s: got %q %v, want %q\n%s", trial.command, got, err, trial.want, output)
+		}
+	}
+}
+
+func TestABrokenHouseholdIsNoticed(t *testing.T) {
+	for _, row := range []struct {
+		name  string
+		which int
+		spoil func(*service)
+		want  string
+	}{
+		{"no enforcer in front of Photos", 1, func(s *service) { s.guard = nil }, "only 12 of 18"},
+		{"Files open to Bob", 2, func(s *service) { s.guard = map[string]any{"mode": "enforce"} }, "only 17 of 18"},
+		{"the ttl doesn't change", 0, func(s *service) { s.guard["ttl"] = "24h" }, "only 17 of 18"},
+		{"Home Assistant doesn't ask for a certificate", 0, func(s *service) { s.tls = "" }, "only 7 of 18"},
+	} {
+		broken := services()
+		row.spoil(&broken[row.which])
+		output, err := demonstrate(t, broken, func(context.Context, *console, *household) error {
+			t.Errorf("%s: visitors were let in", row.name)
+			return nil
+		})
+		if err == nil || !strings.HasPrefix(err.Error(), row.want) || !strings.Contains(output, " ✗ WRONG") {
+			t.Errorf("%s: got %v, want %s; and\n%s", row.name, err, row.want, output)
+		}
+	}
+}
+
+func TestAnInterruptEndsTraefik(t *testing.T) {
+	for when, want := range map[string]error{"\n4. ": errInterrupted, "visitors": nil} {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		h := must(open(ctx, must(lab.Build(ctx, os.Stderr))(t), t.TempDir(), services()))(t)
+		out := observer(func(text string) {
+			if strings.HasPrefix(text, when) {
+				cancel()
+			}
+		})
+		err := show(ctx, &console{out: out}, h, func(ctx context.Context, c *console, _ *household) error {
+			c.verbatim("visitors")
+			<-ctx.Done()
+			return nil
+		})
+		if !errors.Is(err, want) {
+			t.Errorf("%q: got %v, want %v", when, err, want)
+		}
+		if err := syscall.Kill(h.traefik.Pid(), 0); !errors.Is(err, syscall.ESRCH) {
+			t.Errorf("%q: Traefik, process %d: got %v, want %v", when, h.traefik.Pid(), err, syscall.ESRCH)
+		}
+	}
+}
+
+// An observer is shown what is written.
+type observer func(text string)
+
+func (o observer) Write(text []byte) (int, error) {
+	o(string(text))
+	return len(text), nil
+}
+
+// demonstrate shows a household of those services, and returns what was printed.
+func demonstrate(t *testing.T, services []service, visitors func(context.Context, *console, *household) error) (string, error) {
+	t.Helper()
+	h := must(open(t.Context(), must(lab.Build(t.Context(), os.Stderr))(t), t.TempDir(), services))(t)
+	var out strings.Builder
+	err := show(t.Context(), &console{out: &out}, h, visitors)
+	return out.String(), err
+}
+
+// must is used as must(f())(t): the value, or the end of the test.
+func must[T any](value T, err error) func(*testing.T) T {
+	return func(t *testing.T) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return value
+	}
+}

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
+)
+
+const (
+	domain   = "home.localhost" // curl and browsers look for *.localhost on this machine by themselves
+	password = "demo"           // of the .p12 files
+	logFile  = "traefik.log"
+	phones   = "phones" // the TLS options that ask for a client certificate
+
+	alice, bob, counterfeit = "alice-phone", "bob-phone", "counterfeit"
+)
+
+// The entry points. On the first clients announce their address by the PROXY protocol, as a load balancer
+// does; on the other they are who they are, for people with a curl or a browser.
+const announced, direct = "websecure", "direct"
+
+// A service is one program at home, at its own host under the domain.
+type service struct {
+	host, name, note string
+	guard            map[string]any // the plugin's options; nil: no middleware
+	tls              string         // TLS options; empty: the default ones
+}
+
+func services() []service {
+	return []service{
+		{"ha", "Home Assistant", "asks for a client certificate", map[string]any{"mode": "learn", "maxIPsPerIdentity": 1}, phones},
+		{"photos", "Photos", "hidden", map[string]any{"mode": "enforce"}, ""},
+		{"files", "Files", "hidden", map[string]any{"mode": "enforce", "identities": "cn:" + alice}, ""},
+	}
+}
+
+// A household is Traefik with the plugin, the services behind it, and the certificates of who lives there.
+type household struct {
+	binary, dir  string
+	services     []service
+	ttl          string
+	ca           *lab.CA
+	certificates map[string]tls.Certificate
+	backends     map[string]*lab.Backend
+	traefik      *lab.Traefik
+	journal      *journal
+}
+
+// open makes a household in the folder dir, and returns when Traefik serves it. The caller closes it.
+func open(ctx context.Context, binary, dir string, services []service) (*household, error) {
+	h := &household{binary: binary, dir: dir, services: services, ttl: "24h", backends: map[string]*lab.Backend{}}
+	if err := h.furnish(ctx); err != nil {
+		return nil, errors.Join(err, h.close())
+	}
+	return h, nil
+}
+
+func (h *household) furnish(ctx context.Context) error {
+	if err := h.issue(); err != nil {
+		return err
+	}
+	for _, s := range h.services {
+		backend, err := lab.StartBackend(s.name)
+		if err != nil {
+			return err
+		}
+		h.backends[s.host] = backend
+	}
+	var err error
+	if h.journal, err = newJournal(filepath.Join(h.dir, logFile)); err != nil {
+		return err
+	}
+	h.traefik, err = lab.Start(ctx, lab.Options{
+		Binary:  h.binary,
+		Dir:     h.dir,
+		Static:  map[string]any{"entryPoints": map[string]any{direct: map[string]any{}}},
+		Dynamic: h.dynamic(),
+		Output:  h.journal,
+	})
+	return err
+}
+
+// issue makes the certificates, those of the phones also as files, and a counterfeit by another CA of the same name.
+func (h *household) issue() error {
+	var err error
+	if h.ca, err = lab.NewCA("Home CA"); err != nil {
+		return err
+	}
+	other, err := lab.NewCA("Home CA")
+	if err != nil {
+		return err
+	}
+	server, err := h.ca.Issue(lab.Leaf{CommonName: domain, DNSNames: []string{"*." + domain}, Server: true})
+	if err != nil {
+		return err
+	}
+	h.certificates = map[string]tls.Certificate{}
+	for name, by := range map[string]*lab.CA{alice: h.ca, bob: h.ca, counterfeit: other} {
+		leaf := lab.Leaf{CommonName: name}
+		if name == counterfeit {
+			leaf.CommonName = alice
+		}
+		if h.certificates[name], err = by.Issue(leaf); err != nil {
+			return err
+		}
+	}
+	err = errors.Join(h.write("ca.pem", h.ca.PEM()), h.writeKeyPair("server", server))
+	for _, name := range []string{alice, bob} {
+		bundle, faulty := lab.PKCS12(h.certificates[name], h.ca, password)
+		err = errors.Join(err, faulty, h.write(name+".p12", bundle), h.writeKeyPair(name, h.certificates[name]))
+	}
+	return err
+}
+
+// writeKeyPair writes a certificate and its key into one file, as curl and Traefik can take it.
+func (h *household) writeKeyPair(name string, certificate tls.Certificate) error {
+	key, err := lab.KeyPEM(certificate)
+	if err != nil {
+		return err
+	}
+	return h.write(name+".pem", append(lab.CertPEM(certificate), key...))
+}
+
+func (h *household) write(name string, data []byte) error {
+	return os.WriteFile(filepath.Join(h.dir, name), data, 0o600)
+}
+
+// dynamic is Traefik's dynamic configuration: per service one router on each entry point, each of which has a
+// store of its own.
+func (h *household) dynamic() map[string]any {
+	routers, middlewares, backends := map[string]any{}, map[string]any{}, map[string]any{}
+	for _, s := range h.services {
+		server := map[string]any{"url": h.backends[s.host].URL()}
+		backends[s.host] = map[string]any{"loadBalancer": map[string]any{"servers": []any{server}}}
+		for _, entryPoint := range []string{announced, direct} {
+			name := s.host
+			if entryPoint == direct {
+				name += "-direct"
+			}
+			router := map[string]any{
+				"entryPoints": []string{entryPoint},
+				"rule":        "Host(`" + s.host + "." + domain + "`)",
+				"service":     s.host,
+				"tls":         map[string]any{},
+			}
+			if s.tls != "" {
+				router["tls"] = map[string]any{"options": s.tls}
+			}
+			if s.guard != nil {
+				router["middlewares"] = []string{name}
+				middlewares[name] = map[string]any{"plugin": map[string]any{"mtlsallowlist": h.options(s.guard, entryPoint)}}
+			}
+			routers[name] = router
+		}
+	}
+	clientAuth := map[string]any{"clientAuthType": "RequireAndVerifyClientCert", "caFiles": []string{"ca.pem"}}
+	certificate := map[string]any{"certFile": "server.pem", "keyFile": "server.pem"}
+	return map[string]any{
+		"http": map[string]any{"routers": routers, "middlewares": middlewares, "services": backends},
+		"tls": map[string]any{
+			"options": map[string]any{phones: map[string]any{"clientAuth": clientAuth}},
+			"stores":  map[string]any{"default": map[string]any{"defaultCertificate": certificate}},
+		},
+	}
+}
+
+// options completes a guard's options for an entry point.
+func (h *household) options(guard map[string]any, entryPoint string) map[string]any {
+	options := map[string]any{"store": "home"}
+	if guard["mode"] == "learn" {
+		options["ttl"] = h.ttl
+	}
+	for key, value := range guard {
+		options[key] = value
+	}
+	if entryPoint == direct {
+		options["store"] = "direct"
+		if guard["mode"] == "learn" {
+			options["ttl"] = "24h"
+			options["allowPrivate"] = true
+		}
+	}
+	return options
+}
+
+// reload has Traefik read its dynamic configuration again, with another ttl.
+func (h *household) reload(ttl string) error {
+	h.ttl = ttl
+	return h.traefik.Configure(h.dynamic())
+}
+
+// close ends Traefik and the services. A Traefik that has already ended is an error.
+func (h *household) close() error {
+	var err error
+	if h.traefik != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		err = h.traefik.Stop(ctx)
+	}
+	for _, backend := range h.backends {
+		backend.Close()
+	}
+	if h.journal != nil {
+		err = errors.Join(err, h.journal.file.Close())
+	}
+	return err
+}

@@ -18,16 +18,17 @@ type addressReader func(req *http.Request) (netip.Addr, error)
 
 // newAddressReader chooses as Traefik's ipStrategy does: depth, if positive, goes before excluded,
 // and without either the address is that of the connection. X-Forwarded-For is only as good as the
-// entry point's forwardedHeaders.trustedIPs: Traefik drops the header from everybody else.
+// entry point's forwardedHeaders.trustedIPs: Traefik drops the header from everybody else. Its entries may have
+// ports.
 func newAddressReader(depth int, excluded *prefixSet) addressReader {
 	switch {
 	case depth > 0:
 		return func(req *http.Request) (netip.Addr, error) {
-			return parseAddress(forwardedAt(req.Header.Get(forwardedFor), depth))
+			return parseAddress(hostOf(forwardedAt(req.Header.Get(forwardedFor), depth)))
 		}
 	case excluded.len() > 0:
 		return func(req *http.Request) (netip.Addr, error) {
-			return parseAddress(lastNotIn(req.Header.Get(forwardedFor), excluded))
+			return parseAddress(hostOf(lastNotIn(req.Header.Get(forwardedFor), excluded)))
 		}
 	default:
 		return func(req *http.Request) (netip.Addr, error) {
@@ -37,10 +38,10 @@ func newAddressReader(depth int, excluded *prefixSet) addressReader {
 }
 
 // hostOf returns the host part of "host:port", and anything else as it is.
-func hostOf(remoteAddr string) string {
-	host, _, err := net.SplitHostPort(remoteAddr)
+func hostOf(text string) string {
+	host, _, err := net.SplitHostPort(text)
 	if err != nil {
-		return remoteAddr
+		return text
 	}
 	return host
 }
@@ -55,8 +56,8 @@ func forwardedAt(header string, depth int) string {
 }
 
 // lastNotIn returns the rightmost entry that is not in excluded; empty if there is none.
-// An entry that is no address is in no set, so it is returned, and can't be read: what stands left of
-// it was written by somebody whom nobody vouches for.
+// An entry that is no address, or has a port, is in no set: what stands left of it was written by somebody
+// whom nobody vouches for.
 func lastNotIn(header string, excluded *prefixSet) string {
 	entries := strings.Split(header, ",")
 	for i := len(entries) - 1; i >= 0; i-- {

@@ -106,7 +106,7 @@ func TestBehindAnHTTPProxy(t *testing.T) {
 		{"what the client itself wrote", "203.0.113.7, 203.0.113.8", "403"},
 		{"none", "", "403"},
 		{"what is no address", "203.0.113.7, unknown", "403"},
-		{"the learned address with a port", "203.0.113.7:4711", "403"},
+		{"the learned address with a port", "203.0.113.7:4711", "200"},
 	} {
 		request, err := http.NewRequest(http.MethodGet, "http://photos.home.example/", nil)
 		if err != nil {

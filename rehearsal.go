@@ -1,0 +1,49 @@
+package mtlsallowlist
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"log/slog"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"time"
+)
+
+// init walks requests through the handlers, one after the other and away from every store, before Traefik can send
+// any at once: Yaegi 0.16 fills a cache at the first call of each method (itype.refType), and takes no lock for it.
+func init() {
+	leaf := &x509.Certificate{SerialNumber: big.NewInt(0), NotAfter: time.Now().Add(time.Hour)}
+	proof := &tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}, VerifiedChains: [][]*x509.Certificate{{leaf}}}
+	unproven := &tls.ConnectionState{}
+
+	next := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+	s := settings{
+		name:             "rehearsal",
+		stores:           []*store{newStore("rehearsal")},
+		identities:       patterns{{prefix: "sha256:", open: true}},
+		limits:           limits{ttl: time.Hour, maxIPs: 1, maxIPsPerIdentity: 1},
+		sourceRange:      &prefixSet{},
+		address:          newAddressReader(0, &prefixSet{}),
+		ipv6Subnet:       64,
+		rejectStatusCode: http.StatusForbidden,
+	}
+	enforcer := &enforcer{settings: s, next: next, now: time.Now}
+	learner := &learner{settings: s, next: next, now: time.Now, log: slog.New(slog.NewTextHandler(io.Discard, nil))}
+	for _, request := range []struct {
+		handler    http.Handler
+		remoteAddr string
+		state      *tls.ConnectionState
+	}{
+		{learner, "203.0.113.7:1", unproven},
+		{learner, "203.0.113.7:1", proof},
+		{learner, "[2001:db8::7]:1", proof}, // evicts the one before
+		{learner, "192.168.0.7:1", proof},   // isn't learned
+		{enforcer, "[2001:db8::7]:1", nil},
+		{enforcer, "203.0.113.7:1", nil},
+	} {
+		req := &http.Request{Method: http.MethodGet, RemoteAddr: request.remoteAddr, TLS: request.state}
+		request.handler.ServeHTTP(httptest.NewRecorder(), req)
+	}
+}

@@ -22,10 +22,12 @@ compiled: need-go need-cc
 	@echo "== compiled, with the race detector"
 	go test -race ./...
 
-interpreted: need-go
+interpreted: need-go need-cc
 	@echo "== interpreted by Yaegi"
 	@mkdir -p $(GOPATH_)/src/$(dir $(MODULE)) && ln -sfn "$(CURDIR)" $(GOPATH_)/src/$(MODULE)
 	yaegi="$$($(nested) tool -n yaegi)" && GOPATH="$(CURDIR)/$(GOPATH_)" "$$yaegi" test $(MODULE)
+	@echo "== many at once in Yaegi, with the race detector (the first time it compiles Yaegi: about 2 minutes)"
+	cd $(TRAEFIK) && CGO_ENABLED=1 go test -race ./interpreted
 
 traefik: need-go
 	@$(nested) run ./lab/build

@@ -1,0 +1,425 @@
+package hosted
+
+import (
+	"bytes"
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/BurntSushi/toml"
+	"github.com/traefik/traefik/v3/pkg/config/dynamic"
+	"github.com/traefik/traefik/v3/pkg/config/label"
+	"github.com/traefik/traefik/v3/pkg/provider/file"
+	"go.yaml.in/yaml/v3"
+)
+
+// A spelling is a way into Traefik. It turns options into what the plugin builder gets.
+type spelling struct {
+	name   string
+	decode func(t *testing.T, labels, yaml string) (map[string]any, error)
+}
+
+// spellings are the ways in that decode options differently. Labels are written by hand, as in compose files; the
+// others are made from one YAML text.
+var spellings = []spelling{
+	{"labels", func(_ *testing.T, labels, _ string) (map[string]any, error) {
+		return fromLabels(labels)
+	}},
+	{"lower-case labels", func(_ *testing.T, labels, _ string) (map[string]any, error) {
+		lines := strings.Split(labels, "; ")
+		for i, line := range lines {
+			key, value, _ := strings.Cut(line, "=")
+			lines[i] = strings.ToLower(key) + "=" + value
+		}
+		return fromLabels(strings.Join(lines, "; "))
+	}},
+	{"YAML", func(t *testing.T, _, text string) (map[string]any, error) {
+		return fromFile(t, "dynamic.yml", "http: {middlewares: {m: {plugin: {"+pluginName+": "+text+"}}}}")
+	}},
+	{"TOML", func(t *testing.T, _, text string) (map[string]any, error) {
+		var buffer bytes.Buffer
+		if err := toml.NewEncoder(&buffer).Encode(nest(parseYAML(t, text))); err != nil {
+			t.Fatal(err)
+		}
+		return fromFile(t, "dynamic.toml", buffer.String())
+	}},
+	{"Kubernetes", func(t *testing.T, _, text string) (map[string]any, error) {
+		data, err := json.Marshal(parseYAML(t, text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Traefik's Kubernetes provider decodes plugin options with encoding/json: all numbers are float64.
+		var options dynamic.PluginConf
+		return options, json.Unmarshal(data, &options)
+	}},
+}
+
+func fromLabels(lines string) (map[string]any, error) {
+	labels := map[string]string{}
+	for _, line := range strings.Split(lines, "; ") {
+		key, value, _ := strings.Cut(line, "=")
+		labels["traefik.http.middlewares.m.plugin."+pluginName+"."+key] = value
+	}
+	configuration, err := label.DecodeConfiguration(labels)
+	return optionsOf(configuration, err)
+}
+
+func fromFile(t *testing.T, name, content string) (map[string]any, error) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	configuration, err := (&file.Provider{}).DecodeConfiguration(path)
+	return optionsOf(configuration, err)
+}
+
+func optionsOf(configuration *dynamic.Configuration, err error) (map[string]any, error) {
+	if err != nil {
+		return nil, err
+	}
+	return configuration.HTTP.Middlewares["m"].Plugin[pluginName], nil
+}
+
+func nest(options map[string]any) map[string]any {
+	for _, key := range []string{pluginName, "plugin", "m", "middlewares", "http"} {
+		options = map[string]any{key: options}
+	}
+	return options
+}
+
+func parseYAML(t *testing.T, text string) map[string]any {
+	t.Helper()
+	var options map[string]any
+	if err := yaml.Unmarshal([]byte(text), &options); err != nil {
+		t.Fatal(err)
+	}
+	return options
+}
+
+// A transcript is what was asked of handlers and what they answered, one request a line:
+//
+//	<handler> [<cn of a verified certificate>@]<address>[ via <X-Forwarded-For>] -> <status>[, <event logged>]...
+//
+// replay asks again what stands left of the arrows, and returns what it gets in the same form.
+func replay(t *testing.T, handlers map[string]map[string]any, transcript []string) []string {
+	t.Helper()
+	builder := sharedBuilder(t)
+	var got []string
+	events(t, func(read func() []string) {
+		for _, line := range transcript {
+			question, _, _ := strings.Cut(line, " -> ")
+			handler, rest, _ := strings.Cut(question, " ")
+			from, via, isVia := strings.Cut(rest, " via ")
+			cn, address, hasCertificate := strings.Cut(from, "@")
+			if !hasCertificate {
+				address = from
+			}
+			if strings.Contains(address, ":") {
+				address = "[" + address + "]"
+			}
+			var forwardedFor []string
+			if isVia {
+				forwardedFor = []string{via}
+			}
+			// A new handler for each request, so that nothing rests on handlers keeping state.
+			h := mustBuild(t, builder, handlers[handler], handler)
+			var state *tls.ConnectionState
+			if hasCertificate {
+				state = proof(t, cn)
+			}
+			answer := fmt.Sprintf("%s -> %d", question, status(h, address+":4711", forwardedFor, state))
+			for _, event := range read() {
+				answer += ", " + summary(event)
+			}
+			got = append(got, answer)
+		}
+	})
+	return got
+}
+
+func TestOptionsComeOutTheSameHoweverTheyAreWritten(t *testing.T) {
+	stores := 0
+	for _, c := range []struct {
+		name   string
+		to     string // the handler with the option; the other has only mode and store
+		labels string
+		yaml   string
+		want   []string
+	}{
+		{"no option: an address is let in after a proof from there, and for a day", "learn", "", "", []string{
+			"enter 203.0.113.7 -> 403",
+			"learn 203.0.113.7 -> 403, refused 203.0.113.7",
+			"learn phone@203.0.113.7 -> 200, learned cn:phone 203.0.113.7 for 24h0m0s",
+			"enter 203.0.113.7 -> 200",
+			"enter 203.0.113.8 -> 403"}},
+		{"mode learn", "learn", "mode=learn", "mode: learn", []string{
+			"learn phone@203.0.113.7 -> 200, learned cn:phone 203.0.113.7 for 24h0m0s",
+			"learn 203.0.113.7 -> 403, refused 203.0.113.7"}},
+		{"mode enforce", "learn", "mode=enforce", "mode: enforce", []string{
+			"learn phone@203.0.113.7 -> 403",
+			"enter 203.0.113.7 -> 403"}},
+		{"mode either", "learn", "mode=either", "mode: either", []string{
+			"learn 203.0.113.7 -> 403",
+			"learn phone@203.0.113.7 -> 200, learned cn:phone 203.0.113.7 for 24h0m0s",
+			"learn 203.0.113.7 -> 200"}},
+		{"store: another one", "enter", "store=STORE other", "store: STORE other", []string{
+			"learn phone@203.0.113.7 -> 200, learned cn:phone 203.0.113.7 for 24h0m0s",
+			"enter 203.0.113.7 -> 403"}},
+		{"store: several, the second of which has the address", "enter", "store=STORE other, STORE", "store: [STORE other, STORE]", []string{
+			"learn phone@203.0.113.7 -> 200, learned cn:phone 203.0.113.7 for 24h0m0s",
+			"enter 203.0.113.7 -> 200"}},
+		{"store: several in one YAML text", "enter", "store=STORE other,STORE", `store: "STORE other , STORE"`, []string{
+			"learn phone@203.0.113.7 -> 200, learned cn:phone 203.0.113.7 for 24h0m0s",
+			"enter 203.0.113.7 -> 200"}},
+		{"identities of a learner: others are rejected", "learn", "identities=cn:tablet, dns:phone.*", "identities: [cn:tablet, dns:phone.*]", []string{
+			"learn watch@203.0.113.7 -> 403, refused cn:watch 203.0.113.7",
+			"enter 203.0.113.7 -> 403",
+			"learn tablet@203.0.113.8 -> 200, learned cn:tablet 203.0.113.8 for 24h0m0s",
+			"learn phone@203.0.113.7 -> 200, learned cn:phone 203.0.113.7 for 24h0m0s",
+			"enter 203.0.113.7 -> 200"}},
+		{"identities of an enforcer: others' addresses stay outside", "enter", "identities=cn:tablet,  cn:pho*", "identities: [cn:tablet, cn:pho*]", []string{
+			"learn watch@203.0.113.8 -> 200, learned cn:watch 203.0.113.8 for 24h0m0s",
+			"learn phone@203.0.113.7 -> 200, learned cn:phone 203.0.113.7 for 24h0m0s",
+			"enter 203.0.113.8 -> 403",
+			"enter 203.0.113.7 -> 200"}},
+		{"one identity, not as a list", "learn", "identities=cn:phone", "identities: cn:phone", []string{
+			"learn watch@203.0.113.7 -> 403, refused cn:watch 203.0.113.7",
+			"learn phone@203.0.113.7 -> 200, learned cn:phone 203.0.113.7 for 24h0m0s"}},
+		{"ttl as a number of seconds", "learn", "ttl=3600", "ttl: 3600", []string{
+			"learn phone@203.0.113.7 -> 200, learned cn:phone 203.0.113.7 for 1h0m0s",
+			"enter 203.0.113.7 -> 200"}},
+		{"ttl as a text of seconds", "learn", "ttl=3600", `ttl: "3600"`, []string{
+			"learn phone@203.0.113.7 -> 200, learned cn:phone 203.0.113.7 for 1h0m0s",
+			"enter 203.0.113.7 -> 200"}},
+		{"ttl as a duration", "learn", "ttl=1h", "ttl: 1h", []string{
+			"learn phone@203.0.113.7 -> 200, learned cn:phone 203.0.113.7 for 1h0m0s",
+			"enter 203.0.113.7 -> 200"}},
+		{"ttl over before the next request", "learn", "ttl=1ns", "ttl: 1ns", []string{
+			"learn phone@203.0.113.7 -> 200, learned cn:phone 203.0.113.7 for 0s",
+			"enter 203.0.113.7 -> 403"}},
+		{"a ttl of many seconds stays a whole number", "learn", "ttl=31536000", "ttl: 31536000", []string{
+			"learn phone@203.0.113.7 -> 200, learned cn:phone 203.0.113.7 for 8760h0m0s"}},
+		{"maxIPs", "learn", "maxIPs=2", "maxIPs: 2", []string{
+			"learn phone@203.0.113.1 -> 200, learned cn:phone 203.0.113.1 for 24h0m0s",
+			"learn phone@203.0.113.2 -> 200, learned cn:phone 203.0.113.2 for 24h0m0s",
+			"learn watch@203.0.113.3 -> 200, learned cn:watch 203.0.113.3 for 24h0m0s, evicted cn:phone 203.0.113.1",
+			"enter 203.0.113.1 -> 403",
+			"enter 203.0.113.2 -> 200",
+			"enter 203.0.113.3 -> 200"}},
+		{"maxIPsPerIdentity", "learn", "maxIPsPerIdentity=1", "maxIPsPerIdentity: 1", []string{
+			"learn watch@203.0.113.3 -> 200, learned cn:watch 203.0.113.3 for 24h0m0s",
+			"learn phone@203.0.113.1 -> 200, learned cn:phone 203.0.113.1 for 24h0m0s",
+			"learn phone@203.0.113.2 -> 200, learned cn:phone 203.0.113.2 for 24h0m0s, evicted cn:phone 203.0.113.1",
+			"enter 203.0.113.1 -> 403",
+			"enter 203.0.113.2 -> 200",
+			"enter 203.0.113.3 -> 200"}},
+		{"maxIPsPerIdentity 0 is no limit", "learn", "maxIPsPerIdentity=0", "maxIPsPerIdentity: 0", []string{
+			"learn phone@203.0.113.1 -> 200, learned cn:phone 203.0.113.1 for 24h0m0s",
+			"learn phone@203.0.113.2 -> 200, learned cn:phone 203.0.113.2 for 24h0m0s",
+			"enter 203.0.113.1 -> 200"}},
+		{"allowPrivate false", "learn", "allowPrivate=false", "allowPrivate: false", []string{
+			"learn phone@192.168.1.2 -> 200, not learned cn:phone 192.168.1.2",
+			"enter 192.168.1.2 -> 403"}},
+		{"allowPrivate true", "learn", "allowPrivate=true", "allowPrivate: true", []string{
+			"learn phone@192.168.1.2 -> 200, learned cn:phone 192.168.1.2 for 24h0m0s",
+			"learn phone@100.64.1.2 -> 200, learned cn:phone 100.64.1.2 for 24h0m0s",
+			"enter 192.168.1.2 -> 200"}},
+		{"sourceRange of an enforcer", "enter", "sourceRange=192.168.1.0/24, 2001:db8::5", "sourceRange: [192.168.1.0/24, '2001:db8::5']", []string{
+			"enter 192.168.1.2 -> 200",
+			"enter 192.168.2.2 -> 403",
+			"enter 2001:db8::5 -> 200",
+			"enter 2001:db8::6 -> 403"}},
+		{"sourceRange of a learner: a proof is wanted, no grant is spent", "learn", "sourceRange=203.0.113.0/24", "sourceRange: [203.0.113.0/24]", []string{
+			"learn 203.0.113.7 -> 403, refused 203.0.113.7",
+			"learn phone@203.0.113.7 -> 200",
+			"enter 203.0.113.7 -> 403"}},
+		{"ipStrategy.depth", "enter", "ipStrategy.depth=2; sourceRange=203.0.113.7", "ipStrategy: {depth: 2}, sourceRange: [203.0.113.7]", []string{
+			"enter 10.0.0.1 via 203.0.113.7, 10.0.0.2 -> 200",
+			"enter 10.0.0.1 via 203.0.113.7 -> 403",
+			"enter 203.0.113.7 -> 403"}},
+		{"ipStrategy.excludedIPs", "enter", "ipStrategy.excludedIPs=10.0.0.0/8, 172.16.0.1; sourceRange=203.0.113.7", "ipStrategy: {excludedIPs: [10.0.0.0/8, 172.16.0.1]}, sourceRange: [203.0.113.7]", []string{
+			"enter 10.0.0.1 via 203.0.113.7, 10.0.0.2, 172.16.0.1 -> 200",
+			"enter 10.0.0.1 via 203.0.113.7, 172.16.0.2 -> 403",
+			"enter 203.0.113.7 -> 403"}},
+		{"ipStrategy.ipv6Subnet of both", "both", "ipStrategy.ipv6Subnet=48", "ipStrategy: {ipv6Subnet: 48}", []string{
+			"learn phone@2001:db8:1:2::3 -> 200, learned cn:phone 2001:db8:1::/48 for 24h0m0s",
+			"enter 2001:db8:1:ffff::4 -> 200",
+			"enter 2001:db8:2::4 -> 403"}},
+		{"ipStrategy.ipv6Subnet of one alone: nothing matches", "enter", "ipStrategy.ipv6Subnet=128", "ipStrategy: {ipv6Subnet: 128}", []string{
+			"learn phone@2001:db8:1:2::3 -> 200, learned cn:phone 2001:db8:1:2::/64 for 24h0m0s",
+			"enter 2001:db8:1:2::3 -> 403"}},
+		{"rejectStatusCode", "enter", "rejectStatusCode=404", "rejectStatusCode: 404", []string{
+			"enter 203.0.113.7 -> 404"}},
+		{"rejectStatusCode of a learner, as text", "learn", "rejectStatusCode=451", `rejectStatusCode: "451"`, []string{
+			"learn 203.0.113.7 -> 451, refused 203.0.113.7",
+			"enter 203.0.113.7 -> 403"}},
+		{"an empty text is the default", "learn", "ttl=; maxIPs=; maxIPsPerIdentity=; allowPrivate=; rejectStatusCode=", `ttl: "", maxIPs: "", maxIPsPerIdentity: "", allowPrivate: "", rejectStatusCode: ""`, []string{
+			"learn phone@203.0.113.7 -> 200, learned cn:phone 203.0.113.7 for 24h0m0s",
+			"learn phone@192.168.1.2 -> 200, not learned cn:phone 192.168.1.2"}},
+	} {
+		for _, s := range spellings {
+			t.Run(c.name+"/"+s.name, func(t *testing.T) {
+				stores++
+				store := fmt.Sprintf("labels %d", stores) // no name of a test: a comma would make two of it
+				handlers := map[string]map[string]any{}
+				for handler, mode := range map[string]string{"learn": "learn", "enter": "enforce"} {
+					labels, text := c.labels, c.yaml
+					if c.to != handler && c.to != "both" {
+						labels, text = "", ""
+					}
+					labels, text = complete(labels, text, "mode", mode)
+					labels, text = complete(labels, text, "store", "STORE")
+					options, err := s.decode(t, strings.ReplaceAll(labels, "STORE", store), "{"+strings.ReplaceAll(text, "STORE", store)+"}")
+					if err != nil {
+						t.Fatal(err)
+					}
+					handlers[handler] = options
+				}
+				got := replay(t, handlers, c.want)
+				if !slices.Equal(got, c.want) {
+					t.Errorf("got\n\t%s\nwant\n\t%s", strings.Join(got, "\n\t"), strings.Join(c.want, "\n\t"))
+				}
+			})
+		}
+	}
+}
+
+// complete adds an option, written in both ways, unless it is there.
+func complete(labels, text, key, value string) (string, string) {
+	if strings.Contains(", "+text, ", "+key+":") {
+		return labels, text
+	}
+	return strings.TrimSuffix(key+"="+value+"; "+labels, "; "), strings.TrimSuffix(key+": "+value+", "+text, ", ")
+}
+
+// faultsOf returns the lines of the error with which options are refused, whether by Traefik's decoders or by New.
+func faultsOf(t *testing.T, s spelling, labels, text string) []string {
+	t.Helper()
+	options, err := s.decode(t, labels, "{"+text+"}")
+	if err == nil {
+		_, err = build(sharedBuilder(t), options, "m@docker")
+	}
+	if err == nil {
+		return nil
+	}
+	return strings.Split(err.Error(), "\n")
+}
+
+func TestFaultsAreToldAllTogetherHoweverTheyAreWritten(t *testing.T) {
+	const prefix = `mtlsallowlist: middleware "m@docker": `
+	for _, c := range []struct {
+		name   string
+		labels string
+		yaml   string
+		want   []string // the beginning of each line
+	}{
+		{"no mode", "store=s", "store: s", []string{`mode: invalid value ""`}},
+		{"a mode that doesn't exist", "mode=allow", "mode: allow", []string{`mode: invalid value "allow": want "learn", "enforce" or "either"`}},
+		{"a mode that doesn't exist yet", "mode=status", "mode: status", []string{`mode: invalid value "status"`}},
+		{"a learner with two stores", "mode=learn; store=a, b", "mode: learn, store: [a, b]", []string{`store: invalid value "a,b": want exactly one in mode "learn"`}},
+		{"an identity without a kind", "mode=learn; identities=phone", "mode: learn, identities: [phone]", []string{`identities: invalid value "phone": want kind:value`}},
+		{"an identity with an empty part", "mode=learn; identities=cn:a,,cn:b", "mode: learn, identities: [cn:a, '', cn:b]", []string{`identities: invalid value "cn:a,,cn:b"`, `identities: invalid value ""`}},
+		{"an empty list of stores", "mode=enforce; store=", "mode: enforce, store: []", []string{`store: invalid value "": want at least one`}},
+		{"an empty list of identities", "mode=enforce; identities=", "mode: enforce, identities: []", []string{`identities: invalid value "": want at least one`}},
+		{"an empty list of source ranges", "mode=enforce; sourceRange=", "mode: enforce, sourceRange: []", []string{`sourceRange: invalid value "": want at least one`}},
+		{"an empty list of excluded IPs", "mode=enforce; ipStrategy.excludedIPs=", "mode: enforce, ipStrategy: {excludedIPs: []}", []string{`ipStrategy.excludedIPs: invalid value "": want at least one`}},
+		{"a ttl with words", "mode=learn; ttl=5 minutes", "mode: learn, ttl: 5 minutes", []string{`ttl: invalid value "5 minutes": want a positive duration`}},
+		{"a ttl of nothing", "mode=learn; ttl=0", "mode: learn, ttl: 0", []string{`ttl: invalid value "0"`}},
+		{"a negative ttl", "mode=learn; ttl=-1", "mode: learn, ttl: -1", []string{`ttl: invalid value "-1"`}},
+		{"a ttl of broken seconds", "mode=learn; ttl=1.5", "mode: learn, ttl: 1.5", []string{`ttl: invalid value "1.5`}},
+		{"a ttl beyond all time", "mode=learn; ttl=9300000000", "mode: learn, ttl: 9300000000", []string{`ttl: invalid value "9300000000"`}},
+		{"no whole number", "mode=learn; maxIPs=4.7", "mode: learn, maxIPs: 4.7", []string{`maxIPs: invalid value "4.7`}},
+		{"no number", "mode=learn; maxIPs=ten", "mode: learn, maxIPs: ten", []string{`maxIPs: invalid value "ten": want a whole number from 1 to`}},
+		{"no IP", "mode=learn; maxIPs=0", "mode: learn, maxIPs: 0", []string{`maxIPs: invalid value "0"`}},
+		{"less than no IP", "mode=learn; maxIPs=-1", "mode: learn, maxIPs: -1", []string{`maxIPs: invalid value "-1"`}},
+		{"more IPs than a number holds", "mode=learn; maxIPs=4294967297", "mode: learn, maxIPs: 4294967297", []string{`maxIPs: invalid value "4294967297"`}},
+		{"less than no IP of an identity", "mode=learn; maxIPsPerIdentity=-1", "mode: learn, maxIPsPerIdentity: -1", []string{`maxIPsPerIdentity: invalid value "-1"`}},
+		{"a space is no number", "mode=learn; maxIPs= ", `mode: learn, maxIPs: " "`, []string{`maxIPs: invalid value " "`}},
+		{"neither true nor false", "mode=learn; allowPrivate=perhaps", "mode: learn, allowPrivate: perhaps", []string{`allowPrivate: invalid value "perhaps": want true or false`}},
+		{"yes is no Boolean", "mode=learn; allowPrivate=yes", `mode: learn, allowPrivate: "yes"`, []string{`allowPrivate: invalid value "yes": want true or false`}},
+		{"a source range that is no CIDR", "mode=enforce; sourceRange=10.0.0.0/8, home", "mode: enforce, sourceRange: [10.0.0.0/8, home]", []string{`sourceRange: invalid value "home": want a CIDR or an IP`}},
+		{"a mask too long", "mode=enforce; sourceRange=10.0.0.0/33", "mode: enforce, sourceRange: [10.0.0.0/33]", []string{`sourceRange: invalid value "10.0.0.0/33"`}},
+		{"an excluded IP that is none", "mode=enforce; ipStrategy.excludedIPs=proxy", "mode: enforce, ipStrategy: {excludedIPs: [proxy]}", []string{`ipStrategy.excludedIPs: invalid value "proxy"`}},
+		{"a negative depth", "mode=enforce; ipStrategy.depth=-1", "mode: enforce, ipStrategy: {depth: -1}", []string{`ipStrategy.depth: invalid value "-1"`}},
+		{"a depth that is no number", "mode=enforce; ipStrategy.depth=last", "mode: enforce, ipStrategy: {depth: last}", []string{`ipStrategy.depth: invalid value "last"`}},
+		{"a subnet of no bits", "mode=enforce; ipStrategy.ipv6Subnet=0", "mode: enforce, ipStrategy: {ipv6Subnet: 0}", []string{`ipStrategy.ipv6Subnet: invalid value "0": want a whole number from 1 to 128`}},
+		{"a subnet of too many bits", "mode=enforce; ipStrategy.ipv6Subnet=129", "mode: enforce, ipStrategy: {ipv6Subnet: 129}", []string{`ipStrategy.ipv6Subnet: invalid value "129"`}},
+		{"a rejection with success", "mode=enforce; rejectStatusCode=200", "mode: enforce, rejectStatusCode: 200", []string{`rejectStatusCode: invalid value "200": want a whole number from 400 to 599`}},
+		{"an option that a mode has no use for", "mode=enforce; ttl=1h; maxIPs=3", "mode: enforce, ttl: 1h, maxIPs: 3", []string{`ttl: invalid value "1h": has no meaning in mode "enforce"`, `maxIPs: invalid value "3": has no meaning`}},
+
+		{"an option that doesn't exist yet: proof", "mode=learn; proof=request", "mode: learn, proof: request", []string{`proof: invalid value "request": unknown option`}},
+		{"an option that doesn't exist yet: identityHeader", "mode=learn; identityHeader=X-User", "mode: learn, identityHeader: X-User", []string{`identityheader: invalid value "x-user": unknown option`}},
+		{"an option that doesn't exist yet: stateFile", "mode=learn; stateFile=/tmp/state", "mode: learn, stateFile: /tmp/state", []string{`statefile: invalid value "/tmp/state": unknown option`}},
+		{"an option that doesn't exist yet: redis", "mode=learn; redis.endpoints=a, b", "mode: learn, redis: {endpoints: [a, b]}", []string{`redis: invalid value "": unknown option`}},
+		{"the name of the field that takes unknown keys", "mode=learn; unknown=1", "mode: learn, unknown: 1", []string{`unknown: invalid value "1": unknown option`}},
+		{"the name of the field that takes unknown keys, as a map", "mode=learn; unknown.maxIPs=1", "mode: learn, unknown: {maxIPs: 1}", []string{`unknown: invalid value "": unknown option`}},
+		{"an option of ipStrategy at the root", "mode=learn; depth=1", "mode: learn, depth: 1", []string{`depth: invalid value "1": unknown option: did you mean "ipStrategy.depth"?`}},
+		{"an option of the root in ipStrategy", "mode=learn; ipStrategy.ttl=1h", "mode: learn, ipStrategy: {ttl: 1h}", []string{`ipstrategy.ttl: invalid value "1h": unknown option: did you mean "ttl"?`}},
+		{"Traefik's old name of a list", "mode=learn; whiteList=10.0.0.0/8", "mode: learn, whiteList: 10.0.0.0/8", []string{`whitelist: invalid value "10.0.0.0/8": unknown option: want one of mode, store,`}},
+		{"misspelt: mod", "mod=learn", "mod: learn", []string{`mod: invalid value "learn": unknown option: did you mean "mode"?`, `mode: invalid value ""`}},
+		{"misspelt: stores", "mode=learn; stores=a", "mode: learn, stores: a", []string{`stores: invalid value "a": unknown option: did you mean "store"?`}},
+		{"misspelt: identity", "mode=learn; identity=cn:a", "mode: learn, identity: cn:a", []string{`identity: invalid value "cn:a": unknown option: did you mean "identities"?`}},
+		{"misspelt: tll", "mode=learn; tll=1h", "mode: learn, tll: 1h", []string{`tll: invalid value "1h": unknown option: did you mean "ttl"?`}},
+		{"misspelt: maxIP", "mode=learn; maxIP=1", "mode: learn, maxIP: 1", []string{`maxip: invalid value "1": unknown option: did you mean "maxips"?`}},
+		{"misspelt: maxIPPerIdentity", "mode=learn; maxIPPerIdentity=1", "mode: learn, maxIPPerIdentity: 1", []string{`maxipperidentity: invalid value "1": unknown option: did you mean "maxipsperidentity"?`}},
+		{"misspelt: allowprivat", "mode=learn; allowprivat=true", "mode: learn, allowprivat: 'true'", []string{`allowprivat: invalid value "true": unknown option: did you mean "allowprivate"?`}},
+		{"misspelt: sourceRanges", "mode=learn; sourceRanges=10.0.0.1", "mode: learn, sourceRanges: 10.0.0.1", []string{`sourceranges: invalid value "10.0.0.1": unknown option: did you mean "sourcerange"?`}},
+		{"misspelt: ipStrategy.depht", "mode=learn; ipStrategy.depht=1", "mode: learn, ipStrategy: {depht: 1}", []string{`ipstrategy.depht: invalid value "1": unknown option: did you mean "ipStrategy.depth"?`}},
+		{"misspelt: ipStrategy.excludedIP", "mode=learn; ipStrategy.excludedIP=10.0.0.1", "mode: learn, ipStrategy: {excludedIP: 10.0.0.1}", []string{`ipstrategy.excludedip: invalid value "10.0.0.1": unknown option: did you mean "ipStrategy.excludedIPs"?`}},
+		{"misspelt: ipStrategy.ipv6SubNetBits", "mode=learn; ipStrategy.ipv6SubNetBits=64", "mode: learn, ipStrategy: {ipv6SubNetBits: 64}", []string{`ipstrategy.ipv6subnetbits: invalid value "64": unknown option: did you mean "ipStrategy.ipv6Subnet"?`}},
+		{"misspelt: ipStrategie", "mode=learn; ipStrategie.depth=1", "mode: learn, ipStrategie: {depth: 1}", []string{`ipstrategie: invalid value "": unknown option`}},
+		{"misspelt: rejectStatus", "mode=learn; rejectStatus=404", "mode: learn, rejectStatus: 404", []string{`rejectstatus: invalid value "404": unknown option: did you mean "rejectstatuscode"?`}},
+
+		{"faults all over", "mode=no; tll=1h; maxIPs=0; sourceRange=x; ipStrategy.depth=x; ipStrategy.dept=1; rejectStatusCode=1", "mode: no, tll: 1h, maxIPs: 0, sourceRange: x, ipStrategy: {depth: x, dept: 1}, rejectStatusCode: 1", []string{
+			`tll: invalid value "1h": unknown option`, `ipstrategy.dept: invalid value "1": unknown option`, `mode: invalid value "no"`, `maxIPs: invalid value "0"`, `sourceRange: invalid value "x"`, `ipStrategy.depth: invalid value "x"`, `rejectStatusCode: invalid value "1"`}},
+
+		// Traefik's own decoder refuses these before New sees them. Its sentence names the field.
+		{"a map for a text", "mode.learn=true", "mode: {learn: 'true'}", []string{`failed to decode configuration: 1 error(s) decoding:`, "", `* 'Mode' expected type 'string', got unconvertible type 'map[string]interface {}'`}},
+		{"a map for a list", "mode=learn; store.name=a", "mode: learn, store: {name: a}", []string{`failed to decode configuration: 1 error(s) decoding:`, "", `* 'Store[0]' expected type 'string', got unconvertible type 'map[string]interface {}'`}},
+		{"a map for a number", "mode=learn; ttl.hours=1", "mode: learn, ttl: {hours: 1}", []string{`failed to decode configuration: 1 error(s) decoding:`, "", `* 'TTL' expected type 'string', got unconvertible type 'map[string]interface {}'`}},
+		{"a list for a text", "mode[0]=learn", "mode: [learn]", []string{`failed to decode configuration: 1 error(s) decoding:`, "", `* 'Mode' expected type 'string', got unconvertible type '[]interface {}'`}},
+		{"a list of maps for a list", "mode=learn; identities[0].cn=a", "mode: learn, identities: [{cn: a}]", []string{`failed to decode configuration: 1 error(s) decoding:`, "", `* 'Identities[0]' expected type 'string', got unconvertible type 'map[string]interface {}'`}},
+		{"a text for ipStrategy", "mode=learn; ipStrategy=depth", "mode: learn, ipStrategy: depth", []string{`failed to decode configuration: 1 error(s) decoding:`, "", `* 'IPStrategy' expected a map, got 'string'`}},
+		{"a switch for ipStrategy", "mode=learn; ipStrategy=true", "mode: learn, ipStrategy: 'true'", []string{`failed to decode configuration: 1 error(s) decoding:`, "", `* 'IPStrategy' expected a map, got 'string'`}},
+		{"several wrong shapes", "mode.x=1; ttl.y=2", "mode: {x: 1}, ttl: {y: 2}", []string{`failed to decode configuration: 2 error(s) decoding:`, "", `* 'Mode' expected type 'string'`, `* 'TTL' expected type 'string'`}},
+	} {
+		for _, s := range spellings {
+			t.Run(c.name+"/"+s.name, func(t *testing.T) {
+				got := faultsOf(t, s, c.labels, c.yaml)
+				if len(got) == 0 {
+					t.Fatal("got no fault")
+				}
+				if !strings.HasPrefix(c.want[0], "failed to decode") && !strings.HasPrefix(got[0], prefix) {
+					t.Errorf("got %q, want it to begin with %q", got[0], prefix)
+				}
+				got[0] = strings.TrimPrefix(got[0], prefix)
+				if len(got) != len(c.want) {
+					t.Fatalf("got %d lines\n\t%s\nwant %d", len(got), strings.Join(got, "\n\t"), len(c.want))
+				}
+				for i, want := range c.want {
+					// Labels keep the case that they are written in, so the text of a fault is compared without it.
+					if !strings.HasPrefix(strings.ToLower(got[i]), strings.ToLower(want)) {
+						t.Errorf("got %q, want it to begin with %q", got[i], want)
+					}
+				}
+			})
+		}
+	}
+}
+
+func TestFaultOfOneKeyInTwoCases(t *testing.T) {
+	options := map[string]any{"mode": "learn", "maxIPs": "3", "maxips": "4"}
+	for range 20 { // the decoder takes either, in no fixed order, and leaves the other
+		_, err := build(sharedBuilder(t), maps.Clone(options), "m@file")
+		if err == nil || !strings.Contains(err.Error(), `unknown option: did you mean "maxIPs"?`) {
+			t.Fatalf("got %v, want that one of them is unknown", err)
+		}
+	}
+}

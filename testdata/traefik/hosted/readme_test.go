@@ -1,0 +1,72 @@
+package hosted
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func readme(t *testing.T) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(root, "readme.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+func TestEverySnippetOfTheReadmeStandsInAnExample(t *testing.T) {
+	var examples []string
+	err := filepath.WalkDir(filepath.Join(root, "examples"), func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		examples = append(examples, string(data))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	snippets := regexp.MustCompile("(?s)```(?:yaml|toml)\n(.*?)```").FindAllStringSubmatch(readme(t), -1)
+	if len(snippets) == 0 {
+		t.Error("the readme has no snippets")
+	}
+	for _, snippet := range snippets {
+		if !slices.ContainsFunc(examples, func(example string) bool { return strings.Contains(example, snippet[1]) }) {
+			t.Errorf("in no example:\n%s", snippet[1])
+		}
+	}
+}
+
+// optionNames lists the options as New knows them, which is what its complaint about an unknown one tells.
+func optionNames(t *testing.T) []string {
+	t.Helper()
+	_, err := build(sharedBuilder(t), map[string]any{"mode": "learn", "xxxxxxxxxxxx": 1}, "options")
+	if err == nil {
+		t.Fatal("an unknown option was taken")
+	}
+	_, list, found := strings.Cut(err.Error(), "want one of ")
+	if !found {
+		t.Fatalf("got %v, want a list of the options", err)
+	}
+	return strings.Split(list, ", ")
+}
+
+func TestTheReadmeHasEveryOptionOnce(t *testing.T) {
+	var got []string
+	for _, row := range regexp.MustCompile("(?m)^\\| `([A-Za-z0-9.]+)` \\|").FindAllStringSubmatch(readme(t), -1) {
+		got = append(got, row[1])
+	}
+	want := optionNames(t)
+	slices.Sort(got)
+	slices.Sort(want)
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}

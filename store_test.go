@@ -9,10 +9,11 @@ import (
 )
 
 func TestStoresAreSharedByName(t *testing.T) {
-	if openStore("TestStoresAreSharedByName") != openStore("TestStoresAreSharedByName") {
+	first, second, other := openStore(t.Name()), openStore(t.Name()), openStore("another")
+	if first != second {
 		t.Errorf("one name gives two stores")
 	}
-	if openStore("TestStoresAreSharedByName") == openStore("another") {
+	if first == other {
 		t.Errorf("two names give one store")
 	}
 }

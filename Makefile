@@ -25,7 +25,9 @@ compiled: need-go need-cc
 interpreted: need-go need-cc
 	@echo "== interpreted by Yaegi"
 	@mkdir -p $(GOPATH_)/src/$(dir $(MODULE)) && ln -sfn "$(CURDIR)" $(GOPATH_)/src/$(MODULE)
-	yaegi="$$($(nested) tool -n yaegi)" && GOPATH="$(CURDIR)/$(GOPATH_)" "$$yaegi" test $(MODULE)
+	yaegi="$$($(nested) tool -n yaegi)" && GOPATH="$(CURDIR)/$(GOPATH_)" "$$yaegi" test $(MODULE) >.cache/yaegi.log \
+		|| { cat .cache/yaegi.log; exit 1; } # it prints what Traefik would log at DEBUG, too
+	@tail -n 1 .cache/yaegi.log
 	@echo "== many at once in Yaegi, with the race detector (the first time it compiles Yaegi: about 2 minutes)"
 	cd $(TRAEFIK) && CGO_ENABLED=1 go test -race ./interpreted
 

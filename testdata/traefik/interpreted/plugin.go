@@ -79,7 +79,7 @@ func (p *Plugin) Handler(next http.Handler, options map[string]any, name string)
 	}
 	handler, ok := results[0].Interface().(http.Handler)
 	if !ok {
-		return nil, errors.New("New made no handler")
+		return nil, errors.New("no handler came of New")
 	}
 	return handler, nil
 }

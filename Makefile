@@ -29,14 +29,14 @@ interpreted: need-go need-cc
 		|| { cat .cache/yaegi.log; exit 1; } # it prints what Traefik would log at DEBUG, too
 	@tail -n 1 .cache/yaegi.log
 	@echo "== many at once in Yaegi, with the race detector (the first time it compiles Yaegi: about 2 minutes)"
-	cd $(TRAEFIK) && CGO_ENABLED=1 go test -race ./interpreted
+	cd $(TRAEFIK) && CGO_ENABLED=1 go test -count=1 -race ./interpreted
 
 traefik: need-go
 	@$(nested) run ./lab/build
 
 end-to-end: traefik
-	@echo "== in the real Traefik"
-	$(nested) test -timeout 30m ./...
+	@echo "== in the real Traefik" # -count=1, for Go does not see that the interpreted files change
+	$(nested) test -count=1 -timeout 30m ./...
 
 lint: need-go
 	@unformatted="$$(gofmt -l *.go $(TRAEFIK))"; [ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted"; exit 1; }

@@ -25,13 +25,20 @@ func ipOf(letter string) netip.Prefix {
 func holders(l *allowlist, now time.Time) string {
 	live := []string{}
 	for ip, a := range l.addresses {
-		for name, g := range a.grants {
-			if l.allows(ip, patterns{{prefix: name}}, now) != now.Before(g.expires) {
+		anybody := false
+		for _, g := range a.grants {
+			name := g.identity.name()
+			alive := now.UnixNano() < g.expires
+			if l.allows(ip, patterns{{prefix: name}}, now.UnixNano()) != alive {
 				return "allows differs from expires for " + name
 			}
-			if now.Before(g.expires) {
+			if alive {
 				live = append(live, string(ip.Addr().AsSlice()[3:])+":"+name)
 			}
+			anybody = anybody || alive
+		}
+		if l.allows(ip, nil, now.UnixNano()) != anybody {
+			return "allows differs from expires for everybody at " + ip.String()
 		}
 	}
 	sort.Strings(live)
@@ -80,7 +87,7 @@ func TestAllowlistKeepsWhatIsProvedLast(t *testing.T) {
 				}
 				limits.ttl = ttl
 			}
-			l.add(ipOf(part[0]), named(part[1]), limits, now)
+			l.add(ipOf(part[0]), named(part[1]), limits, now.UnixNano())
 		}
 		if got := holders(l, now.Add(time.Nanosecond)); got != row.want {
 			t.Errorf("%s: got %q, want %q", row.name, got, row.want)
@@ -90,7 +97,7 @@ func TestAllowlistKeepsWhatIsProvedLast(t *testing.T) {
 
 func TestGrantEndsToTheNanosecond(t *testing.T) {
 	l := newAllowlist()
-	l.add(ipOf("A"), named("p"), limits{time.Hour, 10, 0}, t0)
+	l.add(ipOf("A"), named("p"), limits{time.Hour, 10, 0}, t0.UnixNano())
 	for _, row := range []struct {
 		name string
 		at   time.Time
@@ -101,7 +108,7 @@ func TestGrantEndsToTheNanosecond(t *testing.T) {
 		{"at the end", t0.Add(time.Hour), false},
 		{"a nanosecond after it", t0.Add(time.Hour + 1), false},
 	} {
-		if got := l.allows(ipOf("A"), nil, row.at); got != row.want {
+		if got := l.allows(ipOf("A"), nil, row.at.UnixNano()); got != row.want {
 			t.Errorf("%s: got %v, want %v", row.name, got, row.want)
 		}
 	}
@@ -122,10 +129,10 @@ func TestAddTellsWhatIsNewAndWhatHadToGo(t *testing.T) {
 		{"another IP is, and evicts", "B", t0.Add(2 * time.Minute), true, "A"},
 		{"a proof after the end is learned again, and evicts nothing", "B", t0.Add(3 * time.Hour), true, ""},
 	} {
-		learned, gone := l.add(ipOf(row.ip), named("p"), limit, row.at)
+		learned, gone := l.add(ipOf(row.ip), named("p"), limit, row.at.UnixNano())
 		evicted := ""
 		for _, g := range gone {
-			evicted += string(g.ip.Addr().AsSlice()[3:])
+			evicted += string(g.address.ip.Addr().AsSlice()[3:])
 		}
 		if learned != row.learned || evicted != row.evicted {
 			t.Errorf("%s: got %v, %q, want %v, %q", row.name, learned, evicted, row.learned, row.evicted)
@@ -136,19 +143,19 @@ func TestAddTellsWhatIsNewAndWhatHadToGo(t *testing.T) {
 func TestIdentitiesBehindOneIPAreBounded(t *testing.T) {
 	l := newAllowlist()
 	for i := 0; i < maxGrantsPerIP+10; i++ {
-		l.add(ipOf("A"), named(fmt.Sprint("p", i)), limits{time.Hour, 10, 0}, t0.Add(time.Duration(i)))
+		l.add(ipOf("A"), named(fmt.Sprint("p", i)), limits{time.Hour, 10, 0}, t0.UnixNano()+int64(i))
 	}
 	a := l.addresses[ipOf("A")]
 	if got := len(a.grants); got != maxGrantsPerIP {
 		t.Errorf("got %d grants, want %d", got, maxGrantsPerIP)
 	}
-	if a.grants["p9"] != nil || a.grants["p10"] == nil {
+	if a.grantOf("p9") != nil || a.grantOf("p10") == nil {
 		t.Errorf("want the ten least recently proved to go")
 	}
-	at := a.grants["p10"].proved
+	at := a.grantOf("p10").proved
 	for i := 0; i < 10; i++ {
 		name := fmt.Sprint("late", i)
-		if l.add(ipOf("A"), named(name), limits{time.Hour, 10, 0}, at); a.grants[name] == nil {
+		if l.add(ipOf("A"), named(name), limits{time.Hour, 10, 0}, at); a.grantOf(name) == nil {
 			t.Fatalf("the grant just proved went, because others have the same time")
 		}
 	}
@@ -169,7 +176,7 @@ func TestAllowlistStaysWhole(t *testing.T) {
 		now = now.Add(time.Duration(1 + random.Intn(60)))
 		ip, id := string(rune('A'+random.Intn(12))), string(rune('p'+random.Intn(4)))
 		limit := limits{time.Duration(50 + random.Intn(3)*400), 1 + random.Intn(8), random.Intn(4)}
-		l.add(ipOf(ip), named(id), limit, now)
+		l.add(ipOf(ip), named(id), limit, now.UnixNano())
 
 		kept := []plain{}
 		for _, g := range model {
@@ -228,7 +235,7 @@ func TestAllowlistStaysWhole(t *testing.T) {
 			t.Fatalf("step %d: %d grants are due, want %d", step, len(l.due), len(model))
 		}
 	}
-	l.removeExpired(now.Add(time.Hour))
+	l.removeExpired(now.Add(time.Hour).UnixNano())
 	if len(l.addresses)+len(l.identities)+len(l.due)+l.recency.Len() != 0 {
 		t.Errorf("something is left when everything has expired")
 	}

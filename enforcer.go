@@ -17,7 +17,7 @@ type enforcer struct {
 
 func (e *enforcer) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	addr, err := e.address(req)
-	if err != nil || !e.admits(addr, e.now()) {
+	if err != nil || !e.admits(addr, e.now().UnixNano()) {
 		e.reject(rw, req, "not on the allowlist")
 		return
 	}
@@ -25,7 +25,7 @@ func (e *enforcer) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 }
 
 // admits reports whether addr may come in at now.
-func (e *enforcer) admits(addr netip.Addr, now time.Time) bool {
+func (e *enforcer) admits(addr netip.Addr, now moment) bool {
 	if e.sourceRange.contains(addr) {
 		return true
 	}

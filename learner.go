@@ -56,12 +56,12 @@ func (l *learner) learn(addr netip.Addr, id identity, now time.Time) error {
 	}
 	store := l.stores[0]
 	ip := clientPrefix(addr, l.ipv6Subnet)
-	learned, evicted := store.learn(ip, id, l.limits, now)
+	learned, evicted := store.learn(ip, id, l.limits, now.UnixNano())
 	if learned {
 		l.log.Info("learned", append(about(store, ip, id), "expires", now.Add(l.limits.ttl))...)
 	}
 	for _, g := range evicted {
-		l.log.Info("evicted", about(store, g.ip, g.identity)...)
+		l.log.Info("evicted", about(store, g.address.ip, g.identity)...)
 	}
 	return nil
 }

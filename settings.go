@@ -18,6 +18,9 @@ const (
 	modeEither  = "either"
 )
 
+// maxTTL keeps deadlines countable.
+const maxTTL = 100 * 365 * 24 * time.Hour
+
 // settings are a Config that has been read: valid, typed and complete.
 type settings struct {
 	name             string // of the middleware
@@ -162,7 +165,7 @@ func (r *reader) duration(key, text string, byDefault time.Duration) time.Durati
 	err := d.Set(strings.TrimSpace(text))
 	seconds, notSeconds := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
 	overflows := notSeconds == nil && seconds != int64(time.Duration(d)/time.Second)
-	if err != nil || d <= 0 || overflows {
+	if err != nil || d <= 0 || time.Duration(d) > maxTTL || overflows {
 		r.fault(key, text, `want a positive duration, e.g. "90s", "24h" or a number of seconds`)
 	}
 	return time.Duration(d)

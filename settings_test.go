@@ -18,6 +18,7 @@ var faultRows = []struct {
 	{"no time at all", Config{Mode: "learn", TTL: "0"}, `ttl: invalid value "0"`},
 	{"a negative duration", Config{Mode: "learn", TTL: "-1h"}, `ttl: invalid value "-1h"`},
 	{"seconds beyond measure", Config{Mode: "learn", TTL: "18446744074"}, `ttl: invalid value "18446744074"`},
+	{"more than a hundred years", Config{Mode: "learn", TTL: "876001h"}, `ttl: invalid value "876001h"`},
 	{"hours beyond measure", Config{Mode: "learn", TTL: "9999999999h"}, `ttl: invalid value`},
 	{"a number in words", Config{Mode: "learn", MaxIPs: "ten"}, `maxIPs: invalid value "ten": want a whole number from 1 to`},
 	{"a fraction", Config{Mode: "learn", MaxIPs: "4.7"}, `maxIPs: invalid value "4.7"`},

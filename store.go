@@ -43,14 +43,14 @@ func openStore(name string) *store {
 }
 
 // allows reports whether an identity that who matches holds a grant for ip at now.
-func (s *store) allows(ip netip.Prefix, who patterns, now time.Time) bool {
+func (s *store) allows(ip netip.Prefix, who patterns, now moment) bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.list.allows(ip, who, now)
 }
 
 // learn records a proof. It returns whether this made a new grant, and the grants that made room for it.
-func (s *store) learn(ip netip.Prefix, id identity, limits limits, now time.Time) (learned bool, evicted []grant) {
+func (s *store) learn(ip netip.Prefix, id identity, limits limits, now moment) (learned bool, evicted []grant) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	learned, gone := s.list.add(ip, id, limits, now)

@@ -7,14 +7,9 @@ import (
 	"time"
 )
 
-const (
-	// maxGrantsPerIP bounds how many identities may hold a grant for one IP: an office behind one address fits,
-	// and a flood of certificates from one address can't fill the memory.
-	maxGrantsPerIP = 100
-
-	// maxHostsPerIP bounds how many addresses of one IPv6 prefix are known by their text.
-	maxHostsPerIP = 16
-)
+// maxGrantsPerIP bounds how many identities may hold a grant for one IP: an office behind one address fits,
+// and a flood of certificates from one address can't fill the memory.
+const maxGrantsPerIP = 100
 
 // Moments are nanoseconds since 1970, as of time.Time's UnixNano: Yaegi compares two numbers in a tenth of the time
 // that a call of time.Time's Before takes.
@@ -26,7 +21,7 @@ type grant struct {
 	identity identity
 	learned  moment // when the identity was first seen here
 	proved   moment // when it last gave its proof
-	expires  moment // the first moment at which the grant no longer holds
+	expires  moment // the first moment at which the grant no longer holds; 0 if it was removed
 
 	due        moment        // when to look whether the grant has expired; never after expires
 	position   int           // in allowlist.due
@@ -37,8 +32,6 @@ type grant struct {
 type address struct {
 	ip      netip.Prefix
 	grants  []*grant      // one for each identity
-	until   moment        // when the last of the grants expires; 0 if there is none any more
-	hosts   []string      // its keys in allowlist.hosts
 	recency *list.Element // in allowlist.recency
 }
 
@@ -53,7 +46,6 @@ type limits struct {
 // its caller. Expired grants let nobody in from the moment they expire, and are removed with the next add.
 type allowlist struct {
 	addresses  map[netip.Prefix]*address
-	hosts      map[string]*address   // by a host's address as in http.Request.RemoteAddr; see know
 	recency    *list.List            // of *address, the least recently proved first
 	identities map[string]*list.List // of *grant by identity name, the least recently proved first
 	due        dueGrants
@@ -62,47 +54,28 @@ type allowlist struct {
 func newAllowlist() *allowlist {
 	return &allowlist{
 		addresses:  map[netip.Prefix]*address{},
-		hosts:      map[string]*address{},
 		recency:    list.New(),
 		identities: map[string]*list.List{},
 	}
 }
 
-// allows reports whether an identity that who matches holds a grant for ip at now.
-func (l *allowlist) allows(ip netip.Prefix, who patterns, now moment) bool {
+// find returns a grant that an identity that who matches holds for ip at now; nil if there is none.
+func (l *allowlist) find(ip netip.Prefix, who patterns, now moment) *grant {
 	a := l.addresses[ip]
-	if a == nil || now >= a.until {
-		return false
-	}
-	if len(who) == 0 {
-		return true
+	if a == nil {
+		return nil
 	}
 	for _, g := range a.grants {
-		if now < g.expires && who.match(g.identity) {
-			return true
+		if now < g.expires && (len(who) == 0 || who.match(g.identity)) {
+			return g
 		}
 	}
-	return false
+	return nil
 }
 
-// know lets ip be found in hosts by the text of a host in it, if ip has a grant. Of the IPv6 hosts of one prefix,
-// it keeps those that came last.
-func (l *allowlist) know(host string, ip netip.Prefix) {
-	a := l.addresses[ip]
-	if a == nil || l.hosts[host] != nil {
-		return
-	}
-	if len(a.hosts) == maxHostsPerIP {
-		delete(l.hosts, a.hosts[0])
-		a.hosts = append(a.hosts[:0], a.hosts[1:]...)
-	}
-	a.hosts = append(a.hosts, host)
-	l.hosts[host] = a
-}
-
-// add records that id gave its proof at ip. It returns whether this made a new grant, rather than renewed
-// one, and the grants that had to go because of the limits.
-func (l *allowlist) add(ip netip.Prefix, id identity, limits limits, now moment) (learned bool, evicted []*grant) {
+// add records that id gave its proof at ip. It returns the grant, whether it is new rather than renewed, and the
+// grants that had to go because of the limits.
+func (l *allowlist) add(ip netip.Prefix, id identity, limits limits, now moment) (g *grant, learned bool, evicted []*grant) {
 	l.removeExpired(now)
 	a := l.addresses[ip]
 	if a == nil {
@@ -110,26 +83,46 @@ func (l *allowlist) add(ip netip.Prefix, id identity, limits limits, now moment)
 		a.recency = l.recency.PushBack(a)
 		l.addresses[ip] = a
 	}
-	g := a.grantOf(id.name())
+	g = a.grantOf(id.name())
 	if g == nil {
 		learned = true
-		g = l.insert(a, id, now)
+		g = &grant{address: a, identity: id, learned: now}
+		l.insert(g, now+int64(limits.ttl))
 	}
-	g.identity = id
+	if g.identity.fingerprint != id.fingerprint {
+		g = l.replace(g, id)
+	}
 	l.renew(g, limits.ttl, now)
-	return learned, l.evict(a, g, limits)
+	return g, learned, l.evict(a, g, limits)
 }
 
-func (l *allowlist) insert(a *address, id identity, now moment) *grant {
-	g := &grant{address: a, identity: id, learned: now}
-	a.grants = append(a.grants, g)
-	own := l.identities[id.name()]
+func (l *allowlist) insert(g *grant, due moment) {
+	g.address.grants = append(g.address.grants, g)
+	name := g.identity.name()
+	own := l.identities[name]
 	if own == nil {
 		own = list.New()
-		l.identities[id.name()] = own
+		l.identities[name] = own
 	}
 	g.byIdentity = own.PushBack(g)
+	g.due = due
 	heap.Push(&l.due, g)
+}
+
+// replace puts a grant by another certificate of the same name in the place of old. Its other names may differ, so
+// whoever remembers that old lets somebody in has to ask again.
+func (l *allowlist) replace(old *grant, id identity) *grant {
+	g := &grant{}
+	*g = *old
+	g.identity = id
+	for i, other := range g.address.grants {
+		if other == old {
+			g.address.grants[i] = g
+		}
+	}
+	g.byIdentity.Value = g
+	l.due[g.position] = g
+	old.expires = 0
 	return g
 }
 
@@ -137,26 +130,26 @@ func (l *allowlist) insert(a *address, id identity, now moment) *grant {
 func (l *allowlist) renew(g *grant, ttl time.Duration, now moment) {
 	l.recency.MoveToBack(g.address.recency)
 	l.identities[g.identity.name()].MoveToBack(g.byIdentity)
-	before := g.expires
 	g.proved = now
 	g.expires = now + int64(ttl)
-	if before == 0 || g.expires < g.due {
+	if g.expires < g.due {
 		g.due = g.expires
 		heap.Fix(&l.due, g.position)
 	}
-	if g.expires < before {
-		g.address.until = 0
-		for _, other := range g.address.grants {
-			g.address.extend(other.expires)
-		}
-	}
-	g.address.extend(g.expires)
 }
 
-func (a *address) extend(expires moment) {
-	if a.until < expires {
-		a.until = expires
+// renewWithin renews g, unless there is something beyond the limits to evict.
+func (l *allowlist) renewWithin(g *grant, limits limits, now moment) bool {
+	if len(l.addresses) > limits.maxIPs || limits.maxIPsPerIdentity > 0 && l.identities[g.identity.name()].Len() > limits.maxIPsPerIdentity {
+		return false
 	}
+	l.renew(g, limits.ttl, now)
+	return true
+}
+
+// maxConnections bounds for how many connections a handler remembers what it found in l: several for each address.
+func (l *allowlist) maxConnections() int {
+	return 1000 + 4*len(l.addresses)
 }
 
 func (a *address) grantOf(name string) *grant {
@@ -203,13 +196,12 @@ func (a *address) leastRecentlyProved(except *grant) *grant {
 }
 
 func (l *allowlist) remove(g *grant) {
+	g.expires = 0
 	a := g.address
 	kept := a.grants[:0]
-	a.until = 0
 	for _, other := range a.grants {
 		if other != g {
 			kept = append(kept, other)
-			a.extend(other.expires)
 		}
 	}
 	a.grants[len(kept)] = nil
@@ -217,9 +209,6 @@ func (l *allowlist) remove(g *grant) {
 	if len(kept) == 0 {
 		l.recency.Remove(a.recency)
 		delete(l.addresses, a.ip)
-		for _, host := range a.hosts {
-			delete(l.hosts, host)
-		}
 	}
 	name := g.identity.name()
 	own := l.identities[name]

@@ -30,26 +30,27 @@ func (id identity) name() string {
 	return id.names[0]
 }
 
-// certificateIdentity returns the identity proved by a TLS connection's client certificate at now.
+// certificateIdentity returns the identity proved by a TLS connection's client certificate at now, and until when
+// the certificate is valid.
 //
 // Only a verified chain counts: PeerCertificates holds whatever the client sent, and Traefik asks for
 // certificates without verifying them under RequestClientCert and RequireAnyClientCert. A connection, and a
 // session resumed without verification, can outlive the certificate; so the chain must hold at now.
-func certificateIdentity(state *tls.ConnectionState, now time.Time) (identity, error) {
+func certificateIdentity(state *tls.ConnectionState, now time.Time) (id identity, until time.Time, err error) {
 	switch {
 	case state == nil:
-		return identity{}, errNoTLS
+		return identity{}, time.Time{}, errNoTLS
 	case len(state.PeerCertificates) == 0:
-		return identity{}, errNoCertificate
+		return identity{}, time.Time{}, errNoCertificate
 	case len(state.VerifiedChains) == 0:
-		return identity{}, errNotVerified
+		return identity{}, time.Time{}, errNotVerified
 	}
 	for _, chain := range state.VerifiedChains {
 		if len(chain) > 0 && validAt(chain, now) {
-			return identityOf(chain[0]), nil
+			return identityOf(chain[0]), validUntil(chain), nil
 		}
 	}
-	return identity{}, errNotValidNow
+	return identity{}, time.Time{}, errNotValidNow
 }
 
 func validAt(chain []*x509.Certificate, now time.Time) bool {
@@ -59,6 +60,17 @@ func validAt(chain []*x509.Certificate, now time.Time) bool {
 		}
 	}
 	return true
+}
+
+// validUntil returns the last moment at which all of chain is valid.
+func validUntil(chain []*x509.Certificate) time.Time {
+	until := chain[0].NotAfter
+	for _, certificate := range chain {
+		if certificate.NotAfter.Before(until) {
+			until = certificate.NotAfter
+		}
+	}
+	return until
 }
 
 // identityOf names a certificate: URI SANs first, then the CN, DNS and e-mail SANs, and its fingerprint.

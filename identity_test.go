@@ -97,7 +97,7 @@ func TestOnlyAVerifiedChainThatHoldsNowProves(t *testing.T) {
 		{"a CA that expired meanwhile", expiredCA, t0, errNotValidNow},
 		{"a second chain that holds", otherChain, t0, nil},
 	} {
-		id, err := certificateIdentity(row.state, row.at)
+		id, _, err := certificateIdentity(row.state, row.at)
 		if !errors.Is(err, row.want) || (err == nil) != (len(id.names) > 0) {
 			t.Errorf("%s: got %v and %v, want %v", row.name, err, id.names, row.want)
 		}

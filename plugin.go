@@ -103,13 +103,12 @@ func newHandler(next http.Handler, config *Config, name string, now func() time.
 		return nil, fmt.Errorf("mtlsallowlist: middleware %q: %w", name, err)
 	}
 	s.name = name
-	enforcer := &enforcer{settings: *s, next: next, now: now}
-	learner := &learner{settings: *s, next: next, now: now, log: log.With("middleware", name)}
+	var unproven http.Handler
 	switch s.mode {
 	case modeEnforce:
-		return enforcer, nil
+		return newEnforcer(*s, next, now), nil
 	case modeEither:
-		learner.unproven = enforcer
+		unproven = newEnforcer(*s, next, now)
 	}
-	return learner, nil
+	return newLearner(*s, next, unproven, now, log), nil
 }

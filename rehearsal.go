@@ -26,11 +26,12 @@ func init() {
 		limits:           limits{ttl: time.Hour, maxIPs: 1, maxIPsPerIdentity: 1},
 		sourceRange:      &prefixSet{},
 		address:          newAddressReader(0, &prefixSet{}),
+		direct:           true,
 		ipv6Subnet:       64,
 		rejectStatusCode: http.StatusForbidden,
 	}
-	enforcer := &enforcer{settings: s, next: next, now: time.Now}
-	learner := &learner{settings: s, next: next, now: time.Now, log: slog.New(slog.NewTextHandler(io.Discard, nil))}
+	enforcer := newEnforcer(s, next, time.Now)
+	learner := newLearner(s, next, nil, time.Now, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	for _, request := range []struct {
 		handler    http.Handler
 		remoteAddr string
@@ -38,8 +39,10 @@ func init() {
 	}{
 		{learner, "203.0.113.7:1", unproven},
 		{learner, "203.0.113.7:1", proof},
+		{learner, "203.0.113.7:1", proof},
 		{learner, "[2001:db8::7]:1", proof}, // evicts the one before
 		{learner, "192.168.0.7:1", proof},   // isn't learned
+		{enforcer, "[2001:db8::7]:1", nil},
 		{enforcer, "[2001:db8::7]:1", nil},
 		{enforcer, "203.0.113.7:1", nil},
 	} {

@@ -31,6 +31,7 @@ type settings struct {
 	allowPrivate     bool
 	sourceRange      *prefixSet
 	address          addressReader
+	direct           bool // whether address is that of the connection
 	ipv6Subnet       int
 	rejectStatusCode int
 }
@@ -67,6 +68,7 @@ func parse(config *Config) (*settings, error) {
 	depth := r.number("ipStrategy.depth", config.IPStrategy.Depth, 0, 0, 1<<31-1)
 	excluded := r.prefixes("ipStrategy.excludedIPs", config.IPStrategy.ExcludedIPs)
 	s.address = newAddressReader(depth, excluded)
+	s.direct = depth == 0 && excluded.len() == 0
 	s.ipv6Subnet = r.number("ipStrategy.ipv6Subnet", config.IPStrategy.IPv6Subnet, 64, 1, 128)
 	s.rejectStatusCode = r.number("rejectStatusCode", config.RejectStatusCode, http.StatusForbidden, 400, 599)
 	if len(r.faults) > 0 {

@@ -42,22 +42,19 @@ func openStore(name string) *store {
 	return s
 }
 
-// allows reports whether an identity that who matches holds a grant for ip at now.
-func (s *store) allows(ip netip.Prefix, who patterns, now moment) bool {
+// find returns a grant that an identity that who matches holds for ip at now; nil if there is none.
+// The caller must not look into it without the store's lock.
+func (s *store) find(ip netip.Prefix, who patterns, now moment) *grant {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.list.allows(ip, who, now)
+	return s.list.find(ip, who, now)
 }
 
-// learn records a proof. It returns whether this made a new grant, and the grants that made room for it.
-func (s *store) learn(ip netip.Prefix, id identity, limits limits, now moment) (learned bool, evicted []grant) {
+// learn records a proof. It returns the grant, whether it is new, and the grants that made room for it.
+func (s *store) learn(ip netip.Prefix, id identity, limits limits, now moment) (g *grant, learned bool, evicted []*grant) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	learned, gone := s.list.add(ip, id, limits, now)
-	for _, g := range gone {
-		evicted = append(evicted, *g)
-	}
-	return learned, evicted
+	return s.list.add(ip, id, limits, now)
 }
 
 // note reports whether matter should be logged: it should if it hasn't been within noteInterval.

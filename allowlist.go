@@ -3,6 +3,7 @@ package mtlsallowlist
 import (
 	"container/heap"
 	"container/list"
+	"math"
 	"net/netip"
 	"time"
 )
@@ -11,9 +12,14 @@ import (
 // and a flood of certificates from one address can't fill the memory.
 const maxGrantsPerIP = 100
 
-// Moments are nanoseconds since 1970, as of time.Time's UnixNano: Yaegi compares two numbers in a tenth of the time
-// that a call of time.Time's Before takes.
+// A moment is counted in nanoseconds since epoch, by the monotonic clock: no clock that is set ends or prolongs a
+// grant, and Yaegi compares two numbers in a tenth of the time that a call of time.Time's Before takes.
 type moment = int64
+
+var epoch = time.Now()
+
+// over is before every moment: a grant that was removed expired then.
+const over = math.MinInt64
 
 // A grant is one identity's claim that one IP prefix may come in, until it expires.
 type grant struct {
@@ -21,11 +27,12 @@ type grant struct {
 	identity identity
 	learned  moment // when the identity was first seen here
 	proved   moment // when it last gave its proof
-	expires  moment // the first moment at which the grant no longer holds; 0 if it was removed
+	expires  moment // the first moment at which the grant no longer holds; over if it was removed
 
 	due        moment        // when to look whether the grant has expired; never after expires
 	position   int           // in allowlist.due
-	byIdentity *list.Element // in allowlist.identities
+	own        *list.List    // all grants of the identity: allowlist.identities by its name
+	byIdentity *list.Element // in own
 }
 
 // An address is an IP prefix with the grants that identities hold for it.
@@ -49,6 +56,7 @@ type allowlist struct {
 	recency    *list.List            // of *address, the least recently proved first
 	identities map[string]*list.List // of *grant by identity name, the least recently proved first
 	due        dueGrants
+	made       int // how many grants were ever made
 }
 
 func newAllowlist() *allowlist {
@@ -92,21 +100,24 @@ func (l *allowlist) add(ip netip.Prefix, id identity, limits limits, now moment)
 	if g.identity.fingerprint != id.fingerprint {
 		g = l.replace(g, id)
 	}
-	l.renew(g, limits.ttl, now)
-	return g, learned, l.evict(a, g, limits)
+	if !l.renew(g, limits, now) {
+		evicted = l.evict(a, g, limits)
+	}
+	return g, learned, evicted
 }
 
 func (l *allowlist) insert(g *grant, due moment) {
 	g.address.grants = append(g.address.grants, g)
 	name := g.identity.name()
-	own := l.identities[name]
-	if own == nil {
-		own = list.New()
-		l.identities[name] = own
+	g.own = l.identities[name]
+	if g.own == nil {
+		g.own = list.New()
+		l.identities[name] = g.own
 	}
-	g.byIdentity = own.PushBack(g)
+	g.byIdentity = g.own.PushBack(g)
 	g.due = due
 	heap.Push(&l.due, g)
+	l.made++
 }
 
 // replace puts a grant by another certificate of the same name in the place of old. Its other names may differ, so
@@ -122,29 +133,23 @@ func (l *allowlist) replace(old *grant, id identity) *grant {
 	}
 	g.byIdentity.Value = g
 	l.due[g.position] = g
-	old.expires = 0
+	l.made++
+	old.expires = over
 	return g
 }
 
-// renew makes g the grant that was proved last.
-func (l *allowlist) renew(g *grant, ttl time.Duration, now moment) {
+// renew makes g the grant that was proved last, and reports whether there is nothing to evict.
+func (l *allowlist) renew(g *grant, limits limits, now moment) bool {
 	l.recency.MoveToBack(g.address.recency)
-	l.identities[g.identity.name()].MoveToBack(g.byIdentity)
+	g.own.MoveToBack(g.byIdentity)
 	g.proved = now
-	g.expires = now + int64(ttl)
+	g.expires = now + int64(limits.ttl)
 	if g.expires < g.due {
 		g.due = g.expires
 		heap.Fix(&l.due, g.position)
 	}
-}
-
-// renewWithin renews g, unless there is something beyond the limits to evict.
-func (l *allowlist) renewWithin(g *grant, limits limits, now moment) bool {
-	if len(l.addresses) > limits.maxIPs || limits.maxIPsPerIdentity > 0 && l.identities[g.identity.name()].Len() > limits.maxIPsPerIdentity {
-		return false
-	}
-	l.renew(g, limits.ttl, now)
-	return true
+	return len(l.addresses) <= limits.maxIPs && len(g.address.grants) <= maxGrantsPerIP &&
+		(limits.maxIPsPerIdentity == 0 || g.own.Len() <= limits.maxIPsPerIdentity)
 }
 
 // maxConnections bounds for how many connections a handler remembers what it found in l: several for each address.
@@ -168,9 +173,8 @@ func (l *allowlist) evict(a *address, proved *grant, limits limits) (evicted []*
 		l.remove(g)
 		evicted = append(evicted, g)
 	}
-	own := l.identities[proved.identity.name()]
-	for limits.maxIPsPerIdentity > 0 && own.Len() > limits.maxIPsPerIdentity {
-		g := own.Front().Value.(*grant)
+	for limits.maxIPsPerIdentity > 0 && proved.own.Len() > limits.maxIPsPerIdentity {
+		g := proved.own.Front().Value.(*grant)
 		l.remove(g)
 		evicted = append(evicted, g)
 	}
@@ -196,7 +200,7 @@ func (a *address) leastRecentlyProved(except *grant) *grant {
 }
 
 func (l *allowlist) remove(g *grant) {
-	g.expires = 0
+	g.expires = over
 	a := g.address
 	kept := a.grants[:0]
 	for _, other := range a.grants {
@@ -210,11 +214,9 @@ func (l *allowlist) remove(g *grant) {
 		l.recency.Remove(a.recency)
 		delete(l.addresses, a.ip)
 	}
-	name := g.identity.name()
-	own := l.identities[name]
-	own.Remove(g.byIdentity)
-	if own.Len() == 0 {
-		delete(l.identities, name)
+	g.own.Remove(g.byIdentity)
+	if g.own.Len() == 0 {
+		delete(l.identities, g.identity.name())
 	}
 	heap.Remove(&l.due, g.position)
 }

@@ -12,6 +12,11 @@ import (
 
 var t0 = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
+// at is the moment of a time.
+func at(t time.Time) moment {
+	return int64(t.Sub(epoch))
+}
+
 func named(name string) identity {
 	return identity{names: []string{name}}
 }
@@ -28,8 +33,8 @@ func holders(l *allowlist, now time.Time) string {
 		anybody := false
 		for _, g := range a.grants {
 			name := g.identity.name()
-			alive := now.UnixNano() < g.expires
-			if (l.find(ip, patterns{{prefix: name}}, now.UnixNano()) != nil) != alive {
+			alive := at(now) < g.expires
+			if (l.find(ip, patterns{{prefix: name}}, at(now)) != nil) != alive {
 				return "find differs from expires for " + name
 			}
 			if alive {
@@ -37,7 +42,7 @@ func holders(l *allowlist, now time.Time) string {
 			}
 			anybody = anybody || alive
 		}
-		if (l.find(ip, nil, now.UnixNano()) != nil) != anybody {
+		if (l.find(ip, nil, at(now)) != nil) != anybody {
 			return "find differs from expires for everybody at " + ip.String()
 		}
 	}
@@ -87,7 +92,7 @@ func TestAllowlistKeepsWhatIsProvedLast(t *testing.T) {
 				}
 				limits.ttl = ttl
 			}
-			l.add(ipOf(part[0]), named(part[1]), limits, now.UnixNano())
+			l.add(ipOf(part[0]), named(part[1]), limits, at(now))
 		}
 		if got := holders(l, now.Add(time.Nanosecond)); got != row.want {
 			t.Errorf("%s: got %q, want %q", row.name, got, row.want)
@@ -97,7 +102,7 @@ func TestAllowlistKeepsWhatIsProvedLast(t *testing.T) {
 
 func TestGrantEndsToTheNanosecond(t *testing.T) {
 	l := newAllowlist()
-	l.add(ipOf("A"), named("p"), limits{time.Hour, 10, 0}, t0.UnixNano())
+	l.add(ipOf("A"), named("p"), limits{time.Hour, 10, 0}, at(t0))
 	for _, row := range []struct {
 		name string
 		at   time.Time
@@ -108,7 +113,7 @@ func TestGrantEndsToTheNanosecond(t *testing.T) {
 		{"at the end", t0.Add(time.Hour), false},
 		{"a nanosecond after it", t0.Add(time.Hour + 1), false},
 	} {
-		if got := l.find(ipOf("A"), nil, row.at.UnixNano()) != nil; got != row.want {
+		if got := l.find(ipOf("A"), nil, at(row.at)) != nil; got != row.want {
 			t.Errorf("%s: got %v, want %v", row.name, got, row.want)
 		}
 	}
@@ -129,7 +134,7 @@ func TestAddTellsWhatIsNewAndWhatHadToGo(t *testing.T) {
 		{"another IP is, and evicts", "B", t0.Add(2 * time.Minute), true, "A"},
 		{"a proof after the end is learned again, and evicts nothing", "B", t0.Add(3 * time.Hour), true, ""},
 	} {
-		_, learned, gone := l.add(ipOf(row.ip), named("p"), limit, row.at.UnixNano())
+		_, learned, gone := l.add(ipOf(row.ip), named("p"), limit, at(row.at))
 		evicted := ""
 		for _, g := range gone {
 			evicted += string(g.address.ip.Addr().AsSlice()[3:])
@@ -143,7 +148,7 @@ func TestAddTellsWhatIsNewAndWhatHadToGo(t *testing.T) {
 func TestIdentitiesBehindOneIPAreBounded(t *testing.T) {
 	l := newAllowlist()
 	for i := 0; i < maxGrantsPerIP+10; i++ {
-		l.add(ipOf("A"), named(fmt.Sprint("p", i)), limits{time.Hour, 10, 0}, t0.UnixNano()+int64(i))
+		l.add(ipOf("A"), named(fmt.Sprint("p", i)), limits{time.Hour, 10, 0}, at(t0)+int64(i))
 	}
 	a := l.addresses[ipOf("A")]
 	if got := len(a.grants); got != maxGrantsPerIP {
@@ -152,10 +157,10 @@ func TestIdentitiesBehindOneIPAreBounded(t *testing.T) {
 	if a.grantOf("p9") != nil || a.grantOf("p10") == nil {
 		t.Errorf("want the ten least recently proved to go")
 	}
-	at := a.grantOf("p10").proved
+	last := a.grantOf("p10").proved
 	for i := 0; i < 10; i++ {
 		name := fmt.Sprint("late", i)
-		if l.add(ipOf("A"), named(name), limits{time.Hour, 10, 0}, at); a.grantOf(name) == nil {
+		if l.add(ipOf("A"), named(name), limits{time.Hour, 10, 0}, last); a.grantOf(name) == nil {
 			t.Fatalf("the grant just proved went, because others have the same time")
 		}
 	}
@@ -176,7 +181,7 @@ func TestAllowlistStaysWhole(t *testing.T) {
 		now = now.Add(time.Duration(1 + random.Intn(60)))
 		ip, id := string(rune('A'+random.Intn(12))), string(rune('p'+random.Intn(4)))
 		limit := limits{time.Duration(50 + random.Intn(3)*400), 1 + random.Intn(8), random.Intn(4)}
-		l.add(ipOf(ip), named(id), limit, now.UnixNano())
+		l.add(ipOf(ip), named(id), limit, at(now))
 
 		kept := []plain{}
 		for _, g := range model {
@@ -235,7 +240,7 @@ func TestAllowlistStaysWhole(t *testing.T) {
 			t.Fatalf("step %d: %d grants are due, want %d", step, len(l.due), len(model))
 		}
 	}
-	l.removeExpired(now.Add(time.Hour).UnixNano())
+	l.removeExpired(at(now.Add(time.Hour)))
 	if len(l.addresses)+len(l.identities)+len(l.due)+l.recency.Len() != 0 {
 		t.Errorf("something is left when everything has expired")
 	}

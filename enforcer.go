@@ -1,7 +1,6 @@
 package mtlsallowlist
 
 import (
-	"fmt"
 	"math"
 	"net/http"
 	"net/netip"
@@ -13,85 +12,86 @@ import (
 // Being let in is no proof: it renews nothing.
 type enforcer struct {
 	settings
-	next http.Handler
-	now  func() time.Time
+	next     http.Handler
+	store    *store       // the first
+	deciding http.Handler // decide
+	stranger http.Handler // answers whom nobody knows
 
-	mu       *sync.RWMutex     // of the first store
-	admitted map[string]*grant // see ServeHTTP
+	// What the fast path needs is close at hand, for each dot costs the interpreter; see ServeHTTP.
+	mu    *sync.RWMutex // the first store's
+	since func(time.Time) time.Duration
+	known map[string]*grant // by the connection's remote address, guarded by mu
 }
 
 // inSourceRange stands for the grant of an address in the source range.
 var inSourceRange = &grant{expires: math.MaxInt64}
 
-func newEnforcer(s settings, next http.Handler, now func() time.Time) *enforcer {
-	return &enforcer{settings: s, next: next, now: now, mu: &s.stores[0].mu, admitted: map[string]*grant{}}
+func newEnforcer(s settings, next http.Handler, clock clock) *enforcer {
+	e := &enforcer{settings: s, next: next, store: s.stores[0], since: clock.since}
+	e.deciding = http.HandlerFunc(e.decide)
+	e.stranger = newRejecter(s, "not on the allowlist")
+	e.mu = &e.store.mu
+	e.known = map[string]*grant{}
+	return e
 }
 
-// ServeHTTP holds the fast path, for a connection whose client was let in before: one look-up by the connection's
-// remote address, and whether the grant that was found then still holds. A function of ours costs Yaegi as much as
-// all of it, so the rest stands in decide. Nothing can panic between Lock and Unlock.
+// ServeHTTP holds the fast path, for a connection whose client has been here before: one look-up by the connection's
+// remote address, and whether what was found then still holds. A call of ours costs Yaegi as much as all of it, so
+// the rest stands in decide, and there is one call at the end. Nothing can panic between Lock and Unlock.
 func (e *enforcer) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
+	next := e.deciding
 	e.mu.RLock()
-	g := e.admitted[req.RemoteAddr]
-	admitted := g != nil && g.expires > e.now().UnixNano()
-	e.mu.RUnlock()
-	if admitted {
-		e.next.ServeHTTP(rw, req)
-	} else {
-		e.decide(rw, req)
+	g := e.known[req.RemoteAddr]
+	if g != nil {
+		if g == e.store.nobody {
+			next = e.stranger
+		} else if g.expires > int64(e.since(epoch)) {
+			next = e.next
+		}
 	}
+	e.mu.RUnlock()
+	next.ServeHTTP(rw, req)
 }
 
 func (e *enforcer) decide(rw http.ResponseWriter, req *http.Request) {
+	next := e.stranger
 	addr, err := e.address(req)
-	if err != nil {
-		e.reject(rw, req, err.Error())
-		return
+	if err == nil && e.admits(addr, req.RemoteAddr) {
+		next = e.next
 	}
-	store, g := e.find(addr)
-	if g == nil {
-		e.reject(rw, req, "not on the allowlist")
-		return
-	}
-	if e.direct && store == e.stores[0] {
-		e.admit(req.RemoteAddr, g)
-	}
-	e.next.ServeHTTP(rw, req)
+	next.ServeHTTP(rw, req)
 }
 
-// find returns the grant that lets in addr now, and its store; nil if there is none.
-func (e *enforcer) find(addr netip.Addr) (*store, *grant) {
+// admits reports whether addr may come in now, and remembers why for the connection.
+func (e *enforcer) admits(addr netip.Addr, remoteAddr string) bool {
 	if e.sourceRange.contains(addr) {
-		return e.stores[0], inSourceRange
+		e.remember(remoteAddr, inSourceRange)
+		return true
 	}
 	ip := clientPrefix(addr, e.ipv6Subnet)
-	now := e.now().UnixNano()
+	now := int64(e.since(epoch))
 	for _, store := range e.stores {
-		if g := store.find(ip, e.identities, now); g != nil {
-			return store, g
+		g, found := store.find(ip, e.identities, now)
+		if store == e.store && (found || len(e.stores) == 1) {
+			e.remember(remoteAddr, g)
+		}
+		if found {
+			return true
 		}
 	}
-	return nil, nil
+	return false
 }
 
-// admit remembers for a connection that g lets it in. The memory is bounded by forgetting all.
-func (e *enforcer) admit(remoteAddr string, g *grant) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if len(e.admitted) >= e.stores[0].list.maxConnections() {
-		e.admitted = map[string]*grant{}
-	}
-	e.admitted[remoteAddr] = g
-}
-
-// reject answers as Traefik itself does: like an ipAllowList, or, with 404, like a host that no router knows.
-// Traefik shows what is printed at its DEBUG level.
-func (s *settings) reject(rw http.ResponseWriter, req *http.Request, why string) {
-	fmt.Println("mtlsallowlist:", s.name, "rejected", req.RemoteAddr+":", why)
-	if s.rejectStatusCode == http.StatusNotFound {
-		http.NotFound(rw, req)
+// remember keeps what was found for a connection, unless that says nothing about the next request on it. The memory is
+// bounded by forgetting all.
+func (e *enforcer) remember(remoteAddr string, g *grant) {
+	if !e.direct {
 		return
 	}
-	rw.WriteHeader(s.rejectStatusCode)
-	fmt.Fprint(rw, http.StatusText(s.rejectStatusCode))
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.known) >= e.store.list.maxConnections() {
+		e.known = map[string]*grant{}
+	}
+	e.known[remoteAddr] = g
 }

@@ -1,15 +1,17 @@
 package mtlsallowlist
 
 import (
-	"crypto/x509"
+	"crypto/tls"
 	"errors"
 	"log/slog"
+	"math"
 	"net/http"
 	"net/netip"
+	"sync"
 	"time"
 )
 
-// maxProofs bounds for how many connections a learner remembers the certificate.
+// maxProofs bounds for how many connections a learner remembers the proof.
 const maxProofs = 1000
 
 var (
@@ -22,49 +24,66 @@ type learner struct {
 	settings
 	next     http.Handler
 	unproven http.Handler // takes the requests without a valid proof; nil: they are rejected
-	now      func() time.Time
+	clock    clock
 	log      *slog.Logger
 
-	store  *store
-	proved map[string]*proof // by the connection's remote address, guarded by the store's lock; see ServeHTTP
+	store *store
+
+	// What the fast path needs is close at hand, for each dot costs the interpreter; see ServeHTTP.
+	mu     *sync.RWMutex // the store's
+	list   *allowlist    // the store's
+	ttl    moment
+	maxIPs int
+	maxOwn int // maxIPsPerIdentity, or more than there can be
+	since  func(time.Time) time.Duration
+	taken  map[string]*proof // by the connection's remote address, guarded by mu
 }
 
-// A proof is what a learner found on a connection.
+// A proof is what a learner took on a connection: a certificate, which the connection keeps, for a grant.
 type proof struct {
-	leaf  *x509.Certificate
-	until moment // the last moment at which the certificate is valid
-	grant *grant
+	connection *tls.ConnectionState
+	until      moment // the last moment at which the certificate is valid
+	*grant
 }
 
-func newLearner(s settings, next, unproven http.Handler, now func() time.Time, log *slog.Logger) *learner {
-	return &learner{
-		settings: s, next: next, unproven: unproven, now: now, log: log.With("middleware", s.name),
-		store: s.stores[0], proved: map[string]*proof{},
+func newLearner(s settings, next, unproven http.Handler, clock clock, log *slog.Logger) *learner {
+	l := &learner{settings: s, next: next, unproven: unproven, clock: clock, log: log.With("middleware", s.name), store: s.stores[0]}
+	l.mu = &l.store.mu
+	l.list = l.store.list
+	l.since = clock.since
+	l.ttl = int64(s.limits.ttl)
+	l.maxIPs = s.limits.maxIPs
+	l.maxOwn = s.limits.maxIPsPerIdentity
+	if l.maxOwn == 0 {
+		l.maxOwn = math.MaxInt
 	}
+	l.taken = map[string]*proof{}
+	return l
 }
 
-// ServeHTTP holds the fast path, for a connection on which this certificate was taken before and whose grant still
-// holds: it is renewed. All else is for decide. Nothing can panic between Lock and Unlock.
+// ServeHTTP holds the fast path, for a connection whose certificate was taken before: while that is valid, and the
+// grant holds and keeps the limits, the grant is renewed. All else is for decide. As with the enforcer, there is no
+// call of ours, and nothing can panic between Lock and Unlock.
 func (l *learner) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
-	renewed := false
-	if req.TLS != nil && len(req.TLS.VerifiedChains) > 0 && len(req.TLS.PeerCertificates) > 0 {
-		now := l.now().UnixNano()
-		l.store.mu.Lock()
-		p := l.proved[req.RemoteAddr]
-		if p != nil && p.leaf == req.TLS.PeerCertificates[0] && now <= p.until && now < p.grant.expires {
-			renewed = l.store.list.renewWithin(p.grant, l.limits, now)
-		}
-		l.store.mu.Unlock()
-	}
-	if renewed {
-		l.next.ServeHTTP(rw, req)
-	} else {
+	now := int64(l.since(epoch))
+	l.mu.Lock()
+	p := l.taken[req.RemoteAddr]
+	if p == nil || p.connection != req.TLS || now > p.until || now >= p.expires || now+l.ttl < p.due ||
+		len(l.list.addresses) > l.maxIPs || p.own.Len() > l.maxOwn {
+		l.mu.Unlock()
 		l.decide(rw, req)
+		return
 	}
+	l.list.recency.MoveToBack(p.address.recency)
+	p.own.MoveToBack(p.byIdentity)
+	p.proved = now
+	p.expires = now + l.ttl
+	l.mu.Unlock()
+	l.next.ServeHTTP(rw, req)
 }
 
 func (l *learner) decide(rw http.ResponseWriter, req *http.Request) {
-	now := l.now()
+	now := l.clock.now()
 	addr, _ := l.address(req) // if it can't be read, it is the zero Addr, which learn refuses
 	id, until, err := certificateIdentity(req.TLS, now)
 	if err != nil && l.unproven != nil {
@@ -76,7 +95,7 @@ func (l *learner) decide(rw http.ResponseWriter, req *http.Request) {
 	}
 	if err != nil {
 		l.note("refused", err, req, addr, id, now)
-		l.reject(rw, req, err.Error())
+		newRejecter(l.settings, err.Error()).ServeHTTP(rw, req)
 		return
 	}
 	g, err := l.learn(addr, id, now)
@@ -84,7 +103,7 @@ func (l *learner) decide(rw http.ResponseWriter, req *http.Request) {
 		l.note("not learned", err, req, addr, id, now)
 	}
 	if g != nil && l.direct {
-		l.remember(req.RemoteAddr, &proof{leaf: req.TLS.PeerCertificates[0], until: until.UnixNano(), grant: g})
+		l.remember(req.RemoteAddr, &proof{connection: req.TLS, until: int64(until.Sub(epoch)), grant: g})
 	}
 	l.next.ServeHTTP(rw, req)
 }
@@ -101,7 +120,7 @@ func (l *learner) learn(addr netip.Addr, id identity, now time.Time) (*grant, er
 		return nil, errPrivate
 	}
 	ip := clientPrefix(addr, l.ipv6Subnet)
-	g, learned, evicted := l.store.learn(ip, id, l.limits, now.UnixNano())
+	g, learned, evicted := l.store.learn(ip, id, l.limits, int64(l.since(epoch)))
 	if learned {
 		l.log.Info("learned", append(about(l.store, ip, id), "expires", now.Add(l.limits.ttl))...)
 	}
@@ -115,10 +134,10 @@ func (l *learner) learn(addr netip.Addr, id identity, now time.Time) (*grant, er
 func (l *learner) remember(remoteAddr string, p *proof) {
 	l.store.mu.Lock()
 	defer l.store.mu.Unlock()
-	if len(l.proved) >= maxProofs {
-		l.proved = map[string]*proof{}
+	if len(l.taken) >= maxProofs {
+		l.taken = map[string]*proof{}
 	}
-	l.proved[remoteAddr] = p
+	l.taken[remoteAddr] = p
 }
 
 // note logs a matter that recurs with every request: once a minute and store.

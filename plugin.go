@@ -94,10 +94,16 @@ func CreateConfig() *Config {
 // New makes a middleware named name in front of next. Traefik calls it for each router and reload. Its error
 // tells all faults of config; Traefik then takes the router down, so that nothing opens.
 func New(_ context.Context, next http.Handler, config *Config, name string) (http.Handler, error) {
-	return newHandler(next, config, name, time.Now, slog.New(slog.NewTextHandler(os.Stdout, nil)))
+	return newHandler(next, config, name, clock{time.Now, time.Since}, slog.New(slog.NewTextHandler(os.Stdout, nil)))
 }
 
-func newHandler(next http.Handler, config *Config, name string, now func() time.Time, log *slog.Logger) (http.Handler, error) {
+// A clock is time.Now and time.Since, or what stands in for them in a test.
+type clock struct {
+	now   func() time.Time
+	since func(time.Time) time.Duration
+}
+
+func newHandler(next http.Handler, config *Config, name string, clock clock, log *slog.Logger) (http.Handler, error) {
 	s, err := parse(config)
 	if err != nil {
 		return nil, fmt.Errorf("mtlsallowlist: middleware %q: %w", name, err)
@@ -106,9 +112,9 @@ func newHandler(next http.Handler, config *Config, name string, now func() time.
 	var unproven http.Handler
 	switch s.mode {
 	case modeEnforce:
-		return newEnforcer(*s, next, now), nil
+		return newEnforcer(*s, next, clock), nil
 	case modeEither:
-		unproven = newEnforcer(*s, next, now)
+		unproven = newEnforcer(*s, next, clock)
 	}
-	return newLearner(*s, next, unproven, now, log), nil
+	return newLearner(*s, next, unproven, clock, log), nil
 }

@@ -36,6 +36,14 @@ func newHouse(t *testing.T, configs map[string]Config) *house {
 	return h
 }
 
+// clock shows the house's time.
+func (h *house) clock() clock {
+	return clock{
+		now:   func() time.Time { return h.now },
+		since: func(t time.Time) time.Duration { return h.now.Sub(t) },
+	}
+}
+
 // store returns the house's own name of a store.
 func (h *house) store(name string) string {
 	return fmt.Sprint("house-", h.number, "-", name)
@@ -55,7 +63,7 @@ func (h *house) reload(configs map[string]Config) map[string]http.Handler {
 			own = append(own, h.store("default"))
 		}
 		config.Store = own
-		handler, err := newHandler(next, &config, name, func() time.Time { return h.now }, h.logger)
+		handler, err := newHandler(next, &config, name, h.clock(), h.logger)
 		if err != nil {
 			h.t.Fatal(err)
 		}

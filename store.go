@@ -14,9 +14,10 @@ const noteInterval = time.Minute
 type store struct {
 	name string
 
-	mu    sync.RWMutex
-	list  *allowlist
-	noted map[string]time.Time // when a recurring matter was last logged
+	mu     sync.RWMutex
+	list   *allowlist
+	nobody *grant               // stands for having no grant, until there is a new one
+	noted  map[string]time.Time // when a recurring matter was last logged
 }
 
 // stores is the one piece of state of the package. It has to be package-level: Traefik makes new handlers
@@ -27,7 +28,11 @@ var stores = struct {
 }{byName: map[string]*store{}}
 
 func newStore(name string) *store {
-	return &store{name: name, list: newAllowlist(), noted: map[string]time.Time{}}
+	return &store{name: name, list: newAllowlist(), nobody: newNobody(), noted: map[string]time.Time{}}
+}
+
+func newNobody() *grant {
+	return &grant{expires: over}
 }
 
 // openStore returns the store with that name, and makes it first if need be.
@@ -42,19 +47,28 @@ func openStore(name string) *store {
 	return s
 }
 
-// find returns a grant that an identity that who matches holds for ip at now; nil if there is none.
-// The caller must not look into it without the store's lock.
-func (s *store) find(ip netip.Prefix, who patterns, now moment) *grant {
+// find returns a grant that an identity that who matches holds for ip at now, or else nobody: whoever has no grant has
+// none as long as that is still the store's nobody.
+func (s *store) find(ip netip.Prefix, who patterns, now moment) (g *grant, found bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.list.find(ip, who, now)
+	g = s.list.find(ip, who, now)
+	if g == nil {
+		return s.nobody, false
+	}
+	return g, true
 }
 
 // learn records a proof. It returns the grant, whether it is new, and the grants that made room for it.
 func (s *store) learn(ip netip.Prefix, id identity, limits limits, now moment) (g *grant, learned bool, evicted []*grant) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.list.add(ip, id, limits, now)
+	grants := s.list.made
+	g, learned, evicted = s.list.add(ip, id, limits, now)
+	if s.list.made != grants {
+		s.nobody = newNobody()
+	}
+	return g, learned, evicted
 }
 
 // note reports whether matter should be logged: it should if it hasn't been within noteInterval.

@@ -1,12 +1,15 @@
 package e2e
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/tls"
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
 )
@@ -87,4 +90,20 @@ func fingerprint(certificate tls.Certificate) string {
 
 func serial(certificate tls.Certificate) string {
 	return fmt.Sprintf("%x", certificate.Leaf.SerialNumber)
+}
+
+var settled atomic.Int32
+
+// logged counts the lines of Traefik's log with all of substrings, once everything that happened before is in it: a
+// request that is rejected, after all others, leaves the last line.
+func logged(t *testing.T, substrings ...string) int {
+	t.Helper()
+	from := fmt.Sprint("198.18.0.", settled.Add(1))
+	walk(t, step{from, nil, "photos", "403"})
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if _, err := home.traefik.Log().Wait(ctx, "rejected "+from+":"); err != nil {
+		t.Fatal(err)
+	}
+	return home.traefik.Log().Count(substrings...)
 }

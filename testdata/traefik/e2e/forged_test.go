@@ -61,7 +61,7 @@ func TestForgedHeadersPlantNothing(t *testing.T) {
 		}
 	}
 	walk(t, step{"203.0.113.7", nil, "photos", "403"}, step{"203.0.113.99", nil, "photos", "403"}, step{"198.51.100.66", nil, "photos", "200"})
-	if got := home.traefik.Log().Count("msg=learned", storeOf(t, "default")); got != 1 {
+	if got := logged(t, "msg=learned", storeOf(t, "default")); got != 1 {
 		t.Errorf("got %d learned lines, want 1", got)
 	}
 }

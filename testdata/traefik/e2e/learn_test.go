@@ -121,10 +121,10 @@ func TestTheLearnedLineIsLoggedOnce(t *testing.T) {
 		walk(t, step{"203.0.113.7", &home.phone, "ha", "200"})
 	}
 	line := []string{"msg=learned", "middleware=learn@file", "store=" + storeOf(t, "default"), " ip=203.0.113.7 ", "identity=cn:phone", "fingerprint=" + fingerprint(home.phone), "serial=" + serial(home.phone)}
-	if got := home.traefik.Log().Count("msg=learned", storeOf(t, "default")); got != 1 {
+	if got := logged(t, "msg=learned", storeOf(t, "default")); got != 1 {
 		t.Errorf("got %d learned lines, want 1", got)
 	}
-	if got := home.traefik.Log().Count(line...); got != 1 {
+	if got := logged(t, line...); got != 1 {
 		t.Errorf("got %d lines with all of %q, want 1", got, line)
 	}
 }
@@ -134,7 +134,7 @@ func TestPrivateAddressesAreNotLearnedAndTheLogSaysSoOnce(t *testing.T) {
 	for _, from := range []string{"192.168.1.5", "10.0.0.5", "172.16.0.5", "127.0.0.5", "169.254.0.5", "100.64.0.5", "::1", "fe80::5", "fd00::5"} {
 		walk(t, step{from, nil, "photos", "403"}, step{from, &home.phone, "ha", "200"}, step{from, nil, "photos", "403"})
 	}
-	if got := home.traefik.Log().Count("not learned", storeOf(t, "default"), "private address"); got != 1 {
+	if got := logged(t, "not learned", storeOf(t, "default"), "private address"); got != 1 {
 		t.Errorf("got %d lines about it, want 1", got)
 	}
 	plain(options{"allowPrivate": true, "store": storeOf(t, "private")}, options{"store": storeOf(t, "private")}).live(t)

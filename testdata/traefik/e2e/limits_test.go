@@ -19,7 +19,7 @@ func TestMaxIPsKeepsTheAddressesProvedLast(t *testing.T) {
 		step{"203.0.113.2", nil, "photos", "403"},
 		step{"203.0.113.3", nil, "photos", "200"},
 	)
-	if got := home.traefik.Log().Count("msg=evicted", storeOf(t, "default"), "ip=203.0.113.2 "); got != 1 {
+	if got := logged(t, "msg=evicted", storeOf(t, "default"), "ip=203.0.113.2 "); got != 1 {
 		t.Errorf("got %d evicted lines, want 1", got)
 	}
 }

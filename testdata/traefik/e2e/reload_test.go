@@ -34,7 +34,7 @@ func TestReloadsUnderLoadForgetNobody(t *testing.T) {
 		h.live(t)
 	}
 	wg.Wait()
-	if got := home.traefik.Log().Count("msg=learned", storeOf(t, "default")); got != clients {
+	if got := logged(t, "msg=learned", storeOf(t, "default")); got != clients {
 		t.Errorf("got %d learned lines, want %d", got, clients)
 	}
 	noPanic(t)
@@ -55,7 +55,7 @@ func TestAFaultyConfigurationClosesItsRouterAndSaysWhy(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			plain(nil, row.enforcer).live(t)
 			walk(t, step{"203.0.113.7", &home.phone, "ha", "200"}, step{"203.0.113.7", nil, "photos", "404"})
-			said := false
+			said := false // in the log by now: the reload is live, which Traefik says after it
 			for _, line := range home.traefik.Log().Lines() {
 				all := strings.Contains(line, "photos")
 				for _, want := range row.want {

@@ -65,7 +65,7 @@ func TestNothingIsLearnedWithoutAVerifiedCertificate(t *testing.T) {
 				t.Errorf("got %d and %v, want 403", response.Status, err)
 			}
 			walk(t, step{"203.0.113.7", nil, "photos", "403"})
-			if got := home.traefik.Log().Count("msg=learned", storeOf(t, "default")); got != 0 {
+			if got := logged(t, "msg=learned", storeOf(t, "default")); got != 0 {
 				t.Errorf("%d addresses were learned", got)
 			}
 		})
@@ -129,7 +129,7 @@ func TestACertificateThatExpires(t *testing.T) {
 		}
 	}
 	walk(t, step{"203.0.113.7", nil, "photos", "403"})
-	if got := home.traefik.Log().Count("msg=learned", storeOf(t, "default")); got != 1 {
+	if got := logged(t, "msg=learned", storeOf(t, "default")); got != 1 {
 		t.Errorf("got %d learned lines, want the one from before", got)
 	}
 }
@@ -162,7 +162,7 @@ func TestHostAndServerNameThatDisagree(t *testing.T) {
 		}
 	}
 	walk(t, step{"203.0.113.7", nil, "photos", "403"})
-	if got := home.traefik.Log().Count("msg=learned", storeOf(t, "default")); got != 0 {
+	if got := logged(t, "msg=learned", storeOf(t, "default")); got != 0 {
 		t.Errorf("%d addresses were learned", got)
 	}
 }

@@ -1,6 +1,7 @@
 package mtlsallowlist
 
 import (
+	"errors"
 	"math"
 	"net/http"
 	"net/netip"
@@ -15,7 +16,8 @@ type enforcer struct {
 	next     http.Handler
 	store    *store       // the first
 	deciding http.Handler // decide
-	stranger http.Handler // answers whom nobody knows
+	rejecter *rejecter
+	stranger http.Handler // the rejecter
 
 	// What the fast path needs is close at hand, for each dot costs the interpreter; see ServeHTTP.
 	mu    *sync.RWMutex // the first store's
@@ -23,13 +25,16 @@ type enforcer struct {
 	known map[string]*grant // by the connection's remote address, guarded by mu
 }
 
+var errStranger = errors.New("not on the allowlist")
+
 // inSourceRange stands for the grant of an address in the source range.
 var inSourceRange = &grant{expires: math.MaxInt64}
 
 func newEnforcer(s settings, next http.Handler, clock clock) *enforcer {
 	e := &enforcer{settings: s, next: next, store: s.stores[0], since: clock.since}
 	e.deciding = http.HandlerFunc(e.decide)
-	e.stranger = newRejecter(s, "not on the allowlist")
+	e.rejecter = newRejecter(s)
+	e.stranger = e.rejecter
 	e.mu = &e.store.mu
 	e.known = map[string]*grant{}
 	return e
@@ -54,12 +59,15 @@ func (e *enforcer) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 }
 
 func (e *enforcer) decide(rw http.ResponseWriter, req *http.Request) {
-	next := e.stranger
 	addr, err := e.address(req)
-	if err == nil && e.admits(addr, req.RemoteAddr) {
-		next = e.next
+	if err == nil && !e.admits(addr, req.RemoteAddr) {
+		err = errStranger
 	}
-	next.ServeHTTP(rw, req)
+	if err != nil {
+		e.rejecter.reject(rw, req, err.Error())
+		return
+	}
+	e.next.ServeHTTP(rw, req)
 }
 
 // admits reports whether addr may come in now, and remembers why for the connection.

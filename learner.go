@@ -27,7 +27,8 @@ type learner struct {
 	clock    clock
 	log      *slog.Logger
 
-	store *store
+	rejecter *rejecter
+	store    *store
 
 	// What the fast path needs is close at hand, for each dot costs the interpreter; see ServeHTTP.
 	mu     *sync.RWMutex // the store's
@@ -47,7 +48,7 @@ type proof struct {
 }
 
 func newLearner(s settings, next, unproven http.Handler, clock clock, log *slog.Logger) *learner {
-	l := &learner{settings: s, next: next, unproven: unproven, clock: clock, log: log.With("middleware", s.name), store: s.stores[0]}
+	l := &learner{settings: s, next: next, unproven: unproven, clock: clock, log: log.With("middleware", s.name), rejecter: newRejecter(s), store: s.stores[0]}
 	l.mu = &l.store.mu
 	l.list = l.store.list
 	l.since = clock.since
@@ -95,7 +96,7 @@ func (l *learner) decide(rw http.ResponseWriter, req *http.Request) {
 	}
 	if err != nil {
 		l.note("refused", err, req, addr, id, now)
-		newRejecter(l.settings, err.Error()).ServeHTTP(rw, req)
+		l.rejecter.reject(rw, req, err.Error())
 		return
 	}
 	g, err := l.learn(addr, id, now)

@@ -218,8 +218,8 @@ func TestRejections(t *testing.T) {
 		code, contentType, body string
 		status                  int
 	}{
-		{"", "", "Forbidden", 403},
-		{"401", "", "Unauthorized", 401},
+		{"", "text/plain; charset=utf-8", "Forbidden\n", 403},
+		{"401", "text/plain; charset=utf-8", "Unauthorized\n", 401},
 		{"404", "text/plain; charset=utf-8", "404 page not found\n", 404},
 	} {
 		for _, mode := range []string{"learn", "enforce", "either"} {

@@ -5,28 +5,27 @@ import (
 	"net/http"
 )
 
-// A rejecter answers as Traefik itself does: like an ipAllowList, or, with 404, like a host that no router knows.
-// What it prints, Traefik shows at its DEBUG level.
+// A rejecter answers with a status and its text; with 404, as Traefik itself does for a host that no router knows.
 type rejecter struct {
-	line   string
-	status int
-	body   []byte
+	middleware string
+	text       string
+	status     int
 }
 
-func newRejecter(s settings, why string) *rejecter {
-	return &rejecter{
-		line:   "mtlsallowlist: " + s.name + ": " + why + ": rejected",
-		status: s.rejectStatusCode,
-		body:   []byte(http.StatusText(s.rejectStatusCode)),
-	}
-}
-
-func (r *rejecter) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
-	fmt.Println(r.line, req.RemoteAddr)
+func newRejecter(s settings) *rejecter {
+	r := &rejecter{middleware: s.name, text: http.StatusText(s.rejectStatusCode), status: s.rejectStatusCode}
 	if r.status == http.StatusNotFound {
-		http.NotFound(rw, req)
-		return
+		r.text = "404 page not found" // that of http.NotFound
 	}
-	rw.WriteHeader(r.status)
-	_, _ = rw.Write(r.body) // nobody is left to be told that it failed
+	return r
+}
+
+func (r *rejecter) ServeHTTP(rw http.ResponseWriter, _ *http.Request) {
+	http.Error(rw, r.text, r.status)
+}
+
+// reject also prints why, which Traefik shows at its DEBUG level.
+func (r *rejecter) reject(rw http.ResponseWriter, req *http.Request, why string) {
+	fmt.Printf("mtlsallowlist: %s rejected %s: %s\n", r.middleware, req.RemoteAddr, why)
+	http.Error(rw, r.text, r.status)
 }

@@ -32,7 +32,11 @@ func newAddressReader(depth int, excluded *prefixSet) addressReader {
 		}
 	default:
 		return func(req *http.Request) (netip.Addr, error) {
-			return parseAddress(hostOf(req.RemoteAddr))
+			addrPort, err := netip.ParseAddrPort(req.RemoteAddr) // one call in nearly all cases
+			if err != nil {
+				return parseAddress(hostOf(req.RemoteAddr))
+			}
+			return addrPort.Addr().Unmap().WithZone(""), nil
 		}
 	}
 }

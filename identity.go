@@ -76,7 +76,6 @@ func validUntil(chain []*x509.Certificate) time.Time {
 // identityOf names a certificate: URI SANs first, then the CN, DNS and e-mail SANs, and its fingerprint.
 func identityOf(leaf *x509.Certificate) identity {
 	sum := sha256.Sum256(leaf.Raw)
-	fingerprint := hex.EncodeToString(sum[:])
 	names := []string{}
 	for _, uri := range leaf.URIs {
 		names = append(names, "uri:"+uri.String())
@@ -90,6 +89,7 @@ func identityOf(leaf *x509.Certificate) identity {
 	for _, address := range leaf.EmailAddresses {
 		names = append(names, "email:"+address)
 	}
-	names = append(names, "sha256:"+fingerprint)
-	return identity{names: names, fingerprint: fingerprint, serial: fmt.Sprintf("%x", leaf.SerialNumber)}
+	last := "sha256:" + hex.EncodeToString(sum[:])
+	names = append(names, last)
+	return identity{names: names, fingerprint: last[len("sha256:"):], serial: fmt.Sprintf("%x", leaf.SerialNumber)}
 }

@@ -1,0 +1,200 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"regexp"
+	"strconv"
+	"sync"
+)
+
+// A state is what Traefik holds after a garbage collection.
+type state struct {
+	heap, resident float64 // bytes; resident 0: not known
+	goroutines     int
+}
+
+// measureEndurance reloads Traefik's configuration again and again while requests come, a new address is learned with
+// each reload, and sees whether memory and goroutines stay where they were.
+func measureEndurance(ctx context.Context, b *bench) (err error) {
+	// With debug Traefik serves Go's profiles. It then also counts what blocks, which makes it slower: so it has
+	// this Traefik for itself.
+	static := map[string]any{"api": map[string]any{"debug": true}}
+	s, err := b.openStreet(ctx, static, endured(0))
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if closing := s.close(); err == nil {
+			err = closing
+		}
+	}()
+	if err := askOnce(ctx, s.proving(learning, friend, ok)); err != nil {
+		return err
+	}
+	crowd, err := b.enduringCrowd(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer crowd.leave()
+	rows := [][]string{{"reloads", "requests", "heap MiB", "goroutines", "resident MiB"}}
+	var first, last state
+	requests := 0
+	// What is there from the first reloads and requests on, like connections and pools, is no growth.
+	warm := b.reloadsPerRow / 2
+	for reload := 1 - warm; reload <= b.reloads; reload++ {
+		if err := b.reload(ctx, s, crowd, reload+warm); err != nil {
+			return err
+		}
+		if reload <= 0 {
+			requests = 0
+		} else {
+			requests += len(crowd) * (b.requestsPerReload / len(crowd))
+		}
+		if reload < 0 || reload%b.reloadsPerRow != 0 {
+			continue
+		}
+		if last, err = inspect(ctx, s); err != nil {
+			return err
+		}
+		if reload == 0 {
+			first = last
+		}
+		b.progress("endurance: %d of %d reloads", reload, b.reloads)
+		resident := "?"
+		if last.resident > 0 {
+			resident = mebibytes(last.resident)
+		}
+		rows = append(rows, []string{count(reload), count(requests), mebibytes(last.heap), count(last.goroutines), resident})
+	}
+	b.table("Endurance: Traefik after garbage collection", rows...)
+	b.judgeGrowth(requests, first, last)
+	return nil
+}
+
+// judgeGrowth allows for what a heap varies by: 5 % or 1 MiB.
+func (b *bench) judgeGrowth(requests int, first, last state) {
+	after := fmt.Sprintf("after %s reloads and %s requests", count(b.reloads), count(requests))
+	rows := [][]string{{"growth " + after, "", "limit", ""}}
+	grown := (last.heap - first.heap) / (1 << 20)
+	figure := fmt.Sprintf("%+.1f MiB, from %s", grown, mebibytes(first.heap))
+	most := limit{bound: max(1, 0.05*first.heap/(1<<20)), unit: " MiB"}
+	rows = append(rows, append([]string{"heap", figure}, b.judge("Growth of Traefik's heap "+after, figure, grown, most)...))
+	more := last.goroutines - first.goroutines
+	figure = fmt.Sprintf("%+d, from %d", more, first.goroutines)
+	rows = append(rows, append([]string{"goroutines", figure}, b.judge("Growth of Traefik's goroutines "+after, figure, float64(more), limit{bound: 5})...))
+	fmt.Fprintf(b.out, "%s\n", markdown(rows))
+}
+
+// endured is the middlewares of one reload, which differ from those of the one before.
+func endured(reload int) map[string]any {
+	return map[string]any{
+		bare:      nil,
+		learning:  own(options{"mode": "learn", "ttl": fmt.Sprintf("%dh", 24+reload%2)}),
+		enforcing: own(options{"mode": "enforce", "rejectStatusCode": 403 + reload%2}),
+		longRange: own(options{"mode": "enforce", "store": "other", "sourceRange": append(sourceRanges(20+reload%2), friendRange)}),
+	}
+}
+
+// enduringCrowd is half learners', half enforcers' clients.
+func (b *bench) enduringCrowd(ctx context.Context, s *street) (crowd, error) {
+	var all crowd
+	for i := range b.connections {
+		to := []address{
+			s.proving(learning, friend, ok), s.secure(enforcing, friend, ok),
+			s.proving(learning, friend, ok), s.plain(longRange, friend, ok),
+		}[i%4]
+		v, err := visit(ctx, to)
+		if err != nil {
+			all.leave()
+			return nil, err
+		}
+		all = append(all, v)
+	}
+	return all, nil
+}
+
+// reload has Traefik take a new configuration while the crowd asks, then a new client learned and let in, and a stranger refused.
+func (b *bench) reload(ctx context.Context, s *street, c crowd, number int) error {
+	middlewares := endured(number)
+	dynamic, err := s.dynamic(middlewares)
+	if err != nil {
+		return err
+	}
+	var configuring sync.WaitGroup
+	var failed error
+	configuring.Go(func() { failed = s.traefik.Configure(dynamic) })
+	_, err = c.visits(ctx, func(asked int) bool { return asked < b.requestsPerReload/len(c) })
+	configuring.Wait()
+	if err := errors.Join(err, failed); err != nil {
+		return fmt.Errorf("reload %d: %w", number, err)
+	}
+	newcomer := ipv4(number).String()
+	if err := askOnce(ctx, s.proving(learning, newcomer, ok)); err != nil {
+		return err
+	}
+	if err := askOnce(ctx, s.secure(enforcing, newcomer, ok)); err != nil {
+		return err
+	}
+	return askOnce(ctx, s.secure(enforcing, stranger, forbidden+number%2))
+}
+
+var (
+	heapAlloc      = regexp.MustCompile(`(?m)^# HeapAlloc = (\d+)$`)
+	goroutineTotal = regexp.MustCompile(`^goroutine profile: total (\d+)\n`)
+	residentSize   = regexp.MustCompile(`(?m)^VmRSS:\s+(\d+) kB$`)
+)
+
+// inspect reads Traefik's state from Go's profiles, which collect the garbage first. Twice, since the first time
+// leaves what pools keep.
+func inspect(ctx context.Context, s *street) (state, error) {
+	var now state
+	for range 2 {
+		heap, err := s.profile(ctx, "heap?gc=1&debug=1", heapAlloc)
+		if err != nil {
+			return state{}, err
+		}
+		now.heap = heap
+	}
+	goroutines, err := s.profile(ctx, "goroutine?debug=1", goroutineTotal)
+	if err != nil {
+		return state{}, err
+	}
+	now.goroutines = int(goroutines)
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.traefik.Pid()))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return state{}, err
+	}
+	if match := residentSize.FindSubmatch(status); match != nil {
+		kilobytes, _ := strconv.ParseFloat(string(match[1]), 64) // digits
+		now.resident = kilobytes * 1024
+	}
+	return now, nil
+}
+
+// profile returns the number that the expression finds in one of Traefik's profiles.
+func (s *street) profile(ctx context.Context, name string, number *regexp.Regexp) (float64, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.traefik.Addr("traefik")+"/debug/pprof/"+name, nil)
+	if err != nil {
+		return 0, err
+	}
+	request.Close = true // or the connection's goroutines would be counted as well
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		return 0, err
+	}
+	match := number.FindSubmatch(text)
+	if match == nil {
+		return 0, fmt.Errorf("profile %s: got %d without %s: %.200q", name, response.StatusCode, number, text)
+	}
+	return strconv.ParseFloat(string(match[1]), 64)
+}

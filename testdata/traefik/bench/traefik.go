@@ -1,0 +1,200 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+)
+
+// The routers that are compared, by host.
+const (
+	bare        = "none"
+	listing     = "ipallowlist"
+	nothing     = "nothing"
+	enforcing   = "enforcer"
+	longListing = "ipallowlist-long"
+	longRange   = "enforcer-long"
+	learning    = "learner"
+)
+
+// A lane is a router over HTTP or TLS.
+type lane struct {
+	host, name, scheme string
+	base               string // host of the router it is compared with, over the same scheme
+	limit              limit
+	address            address
+
+	crowd    crowd
+	perSec   []float64     // requests, by round
+	p50, p99 []float64     // by round
+	requests int           // of all rounds
+	busy     time.Duration // Traefik's processor time for them
+}
+
+// measureTraefik finds how many requests a second Traefik serves through different middlewares.
+func measureTraefik(ctx context.Context, b *bench) (err error) {
+	short := append(sourceRanges(3), friendRange)
+	long := append(sourceRanges(b.listed-1), friendRange)
+	s, err := b.openStreet(ctx, nil, map[string]any{
+		bare:        nil,
+		listing:     map[string]any{"ipAllowList": map[string]any{"sourceRange": short}},
+		nothing:     map[string]any{"plugin": map[string]any{"nothing": map[string]any{}}},
+		enforcing:   own(options{"mode": "enforce"}),
+		longListing: map[string]any{"ipAllowList": map[string]any{"sourceRange": long}},
+		longRange:   own(options{"mode": "enforce", "store": "other", "sourceRange": long}),
+		learning:    own(options{"mode": "learn"}),
+	})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if closing := s.close(); err == nil {
+			err = closing
+		}
+	}()
+	lanes := b.lanes(s)
+	// A stranger is refused where the friend will be let in.
+	for _, l := range lanes {
+		if l.host == bare || l.host == nothing {
+			continue
+		}
+		refused := l.address
+		refused.from, refused.want = stranger, forbidden
+		if err := askOnce(ctx, refused); err != nil {
+			return err
+		}
+	}
+	if err := askOnce(ctx, s.proving(learning, friend, ok)); err != nil {
+		return err
+	}
+	for _, l := range lanes {
+		if l.crowd, err = gather(ctx, b.connections, l.address); err != nil {
+			return err
+		}
+		defer l.crowd.leave()
+	}
+	for round := range 1 + b.trafficRounds {
+		if round%5 == 0 {
+			b.progress("traefik: round %d of %d", round, b.trafficRounds)
+		}
+		for _, scheme := range [][]*lane{lanes[:len(lanes)/2], lanes[len(lanes)/2:]} {
+			if err := b.trafficRound(ctx, s, scheme, round > 0); err != nil {
+				return err
+			}
+		}
+	}
+	b.reportLanes(lanes)
+	return nil
+}
+
+// lanes are those over HTTP, then those over TLS.
+func (b *bench) lanes(s *street) []*lane {
+	var lanes []*lane
+	for _, scheme := range []string{"HTTP", "TLS"} {
+		to := s.plain
+		if scheme == "TLS" {
+			to = s.secure
+		}
+		for _, l := range []lane{
+			{host: bare, name: "no middleware", base: listing},
+			{host: listing, name: "ipAllowList, match in the last of 4"},
+			{host: nothing, name: "do-nothing plugin", base: listing},
+			{host: enforcing, name: "enforcer, hit", base: listing, limit: limit{bound: 0.93, aim: 0.95, atLeast: true}},
+			{host: longListing, name: "ipAllowList, match in the last of " + count(b.listed)},
+			{host: longRange, name: "enforcer, source range of the same " + count(b.listed), base: longListing, limit: limit{bound: 1, atLeast: true}},
+		} {
+			l.scheme, l.address = scheme, to(l.host, friend, ok)
+			lanes = append(lanes, &l)
+		}
+	}
+	return lanes
+}
+
+// trafficRound gives each lane, in random order, its window. Unless it counts it only warms up.
+func (b *bench) trafficRound(ctx context.Context, s *street, lanes []*lane, counts bool) error {
+	for _, i := range rand.Perm(len(lanes)) {
+		l := lanes[i]
+		before := processorTime(s.traefik.Pid())
+		perSec, took, err := l.crowd.during(ctx, b.trafficWindow)
+		if err != nil {
+			return fmt.Errorf("%s over %s: %w", l.name, l.scheme, err)
+		}
+		if counts {
+			l.busy += processorTime(s.traefik.Pid()) - before
+			l.requests += len(took)
+			l.perSec = append(l.perSec, perSec)
+			l.p50 = append(l.p50, percentile(took, 50))
+			l.p99 = append(l.p99, percentile(took, 99))
+		}
+	}
+	return nil
+}
+
+func (b *bench) reportLanes(lanes []*lane) {
+	rows := [][]string{{"router", "", "requests/s", "p50 ms", "p99 ms", "CPU µs", "÷ ipAllowList", "limit", ""}}
+	for _, l := range lanes {
+		row := []string{
+			l.name, l.scheme, count(int(spreadOf(l.perSec).median)),
+			milliseconds(spreadOf(l.p50).median), milliseconds(spreadOf(l.p99).median),
+			fmt.Sprintf("%.1f", l.busy.Seconds()*1e6/float64(l.requests)), "",
+		}
+		for _, base := range lanes {
+			if base.host != l.base || base.scheme != l.scheme {
+				continue
+			}
+			share := ratio(l.perSec, base.perSec)
+			row[6] = share.String()
+			if l.limit != (limit{}) {
+				what := fmt.Sprintf("Requests a second over %s: %s / %s", l.scheme, l.name, base.name)
+				row = append(row, b.judge(what, share.String(), share.median, l.limit)...)
+			}
+		}
+		rows = append(rows, row)
+	}
+	b.table(fmt.Sprintf("Requests through Traefik, %d connections", b.connections), rows...)
+	b.line("CPU µs is the processor time that Traefik takes for a request. The do-nothing plugin is what any plugin can reach.")
+}
+
+// measureLatency finds how long after a proof was answered a new client, at the same address, has its first answer of
+// a hidden router.
+func measureLatency(ctx context.Context, b *bench) (err error) {
+	s, err := b.openStreet(ctx, nil, map[string]any{
+		bare:      nil,
+		enforcing: own(options{"mode": "enforce"}),
+		learning:  own(options{"mode": "learn", "maxIPs": b.openings}),
+	})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if closing := s.close(); err == nil {
+			err = closing
+		}
+	}()
+	var opened, unguarded []time.Duration
+	for i := range b.openings {
+		from := ipv4(i).String()
+		if err := askOnce(ctx, s.secure(enforcing, from, forbidden)); err != nil {
+			return err
+		}
+		if err := askOnce(ctx, s.proving(learning, from, ok)); err != nil {
+			return err
+		}
+		start := time.Now()
+		if err := askOnce(ctx, s.secure(enforcing, from, ok)); err != nil {
+			return err
+		}
+		opened = append(opened, time.Since(start))
+		start = time.Now()
+		if err := askOnce(ctx, s.secure(bare, from, ok)); err != nil {
+			return err
+		}
+		unguarded = append(unguarded, time.Since(start))
+	}
+	rows := [][]string{{fmt.Sprintf("new connection, TLS handshake, first answer; %d times", b.openings), "median ms", "p99 ms"}}
+	rows = append(rows, []string{"hidden router, from the answer to the proof on", milliseconds(percentile(opened, 50)), milliseconds(percentile(opened, 99))})
+	rows = append(rows, []string{"router without middleware", milliseconds(percentile(unguarded, 50)), milliseconds(percentile(unguarded, 99))})
+	b.table("From the proof to the first hidden answer", rows...)
+	return nil
+}

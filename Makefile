@@ -2,6 +2,7 @@
 # make test   all tests: compiled with -race, interpreted by Yaegi, end to end in the real Traefik
 # make lint   formatting, vet, staticcheck, vendor folder in sync
 # make fuzz   each fuzz target for FUZZTIME (1m)
+# make bench  what it costs, in ratios (8 minutes); its table in the readme is made by it, too
 
 MODULE   := github.com/mtlsallowlist/mtlsallowlist
 TRAEFIK  := testdata/traefik
@@ -11,7 +12,7 @@ FUZZTIME ?= 1m
 # Without cgo, the tests in the nested module share their compiled packages with the real Traefik.
 nested   := cd $(TRAEFIK) && CGO_ENABLED=0 go
 
-.PHONY: demo test compiled interpreted traefik end-to-end lint fuzz need-go need-cc
+.PHONY: demo test compiled interpreted traefik end-to-end lint fuzz bench need-go need-cc
 
 demo: need-go
 	@$(nested) run ./demo
@@ -50,6 +51,9 @@ fuzz: need-go
 	@for target in $$(go test -list '^Fuzz' . | grep '^Fuzz'); do \
 		echo "== $$target"; go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) . || exit 1; \
 	done
+
+bench: traefik
+	@$(nested) run ./bench -readme ../../readme.md
 
 need-go:
 	@command -v go >/dev/null || { echo "Go is missing: install Go 1.26 or newer from https://go.dev/dl/ and try again."; exit 1; }

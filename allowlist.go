@@ -5,6 +5,7 @@ import (
 	"container/list"
 	"math"
 	"net/netip"
+	"sort"
 	"time"
 )
 
@@ -31,7 +32,7 @@ type grant struct {
 
 	due        moment        // when to look whether the grant has expired; never after expires
 	position   int           // in allowlist.due
-	own        *list.List    // all grants of the identity: allowlist.identities by its name
+	own        *list.List    // all grants of the identity, if identities are indexed
 	byIdentity *list.Element // in own
 }
 
@@ -54,16 +55,15 @@ type limits struct {
 type allowlist struct {
 	addresses  map[netip.Prefix]*address
 	recency    *list.List            // of *address, the least recently proved first
-	identities map[string]*list.List // of *grant by identity name, the least recently proved first
+	identities map[string]*list.List // of *grant by identity name, the least recently proved first; nil: not indexed
 	due        dueGrants
 	made       int // how many grants were ever made
 }
 
 func newAllowlist() *allowlist {
 	return &allowlist{
-		addresses:  map[netip.Prefix]*address{},
-		recency:    list.New(),
-		identities: map[string]*list.List{},
+		addresses: map[netip.Prefix]*address{},
+		recency:   list.New(),
 	}
 }
 
@@ -85,6 +85,9 @@ func (l *allowlist) find(ip netip.Prefix, who patterns, now moment) *grant {
 // grants that had to go because of the limits.
 func (l *allowlist) add(ip netip.Prefix, id identity, limits limits, now moment) (g *grant, learned bool, evicted []*grant) {
 	l.removeExpired(now)
+	if limits.maxIPsPerIdentity > 0 && l.identities == nil {
+		l.indexIdentities()
+	}
 	a := l.addresses[ip]
 	if a == nil {
 		a = &address{ip: ip}
@@ -108,22 +111,33 @@ func (l *allowlist) add(ip netip.Prefix, id identity, limits limits, now moment)
 
 func (l *allowlist) insert(g *grant, due moment) {
 	g.address.grants = append(g.address.grants, g)
+	if l.identities != nil {
+		l.index(g)
+	}
+	g.due = due
+	heap.Push(&l.due, g)
+	l.made++
+}
+
+// indexIdentities starts to keep the grants of each identity in order. It waits for the first learner that limits
+// them, since the index takes a quarter of the memory.
+func (l *allowlist) indexIdentities() {
+	grants := append([]*grant{}, l.due...)
+	sort.Slice(grants, func(i, j int) bool { return grants[i].proved < grants[j].proved })
+	l.identities = map[string]*list.List{}
+	for _, g := range grants {
+		l.index(g)
+	}
+}
+
+func (l *allowlist) index(g *grant) {
 	name := g.identity.name()
 	g.own = l.identities[name]
 	if g.own == nil {
 		g.own = list.New()
 		l.identities[name] = g.own
 	}
-	if first := g.own.Front(); first != nil {
-		other := first.Value.(*grant)
-		if other.identity.fingerprint == g.identity.fingerprint {
-			g.identity = other.identity // one copy of the names is enough
-		}
-	}
 	g.byIdentity = g.own.PushBack(g)
-	g.due = due
-	heap.Push(&l.due, g)
-	l.made++
 }
 
 // replace puts a grant by another certificate of the same name in the place of old. Its other names may differ, so
@@ -137,7 +151,9 @@ func (l *allowlist) replace(old *grant, id identity) *grant {
 			g.address.grants[i] = g
 		}
 	}
-	g.byIdentity.Value = g
+	if g.own != nil {
+		g.byIdentity.Value = g
+	}
 	l.due[g.position] = g
 	l.made++
 	old.expires = over
@@ -147,7 +163,9 @@ func (l *allowlist) replace(old *grant, id identity) *grant {
 // renew makes g the grant that was proved last, and reports whether there is nothing to evict.
 func (l *allowlist) renew(g *grant, limits limits, now moment) bool {
 	l.recency.MoveToBack(g.address.recency)
-	g.own.MoveToBack(g.byIdentity)
+	if g.own != nil {
+		g.own.MoveToBack(g.byIdentity)
+	}
 	g.proved = now
 	g.expires = now + int64(limits.ttl)
 	if g.expires < g.due {
@@ -221,9 +239,11 @@ func (l *allowlist) remove(g *grant) {
 		l.recency.Remove(a.recency)
 		delete(l.addresses, a.ip)
 	}
-	g.own.Remove(g.byIdentity)
-	if g.own.Len() == 0 {
-		delete(l.identities, g.identity.name())
+	if g.own != nil {
+		g.own.Remove(g.byIdentity)
+		if g.own.Len() == 0 {
+			delete(l.identities, g.identity.name())
+		}
 	}
 	heap.Remove(&l.due, g.position)
 }

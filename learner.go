@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"log/slog"
-	"math"
 	"net/http"
 	"net/netip"
 	"sync"
@@ -55,9 +54,6 @@ func newLearner(s settings, next, unproven http.Handler, clock clock, log *slog.
 	l.ttl = int64(s.limits.ttl)
 	l.maxIPs = s.limits.maxIPs
 	l.maxOwn = s.limits.maxIPsPerIdentity
-	if l.maxOwn == 0 {
-		l.maxOwn = math.MaxInt
-	}
 	l.taken = map[string]*proof{}
 	return l
 }
@@ -70,13 +66,15 @@ func (l *learner) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	l.mu.Lock()
 	p := l.taken[req.RemoteAddr]
 	if p == nil || p.connection != req.TLS || now > p.until || now >= p.expires || now+l.ttl < p.due ||
-		len(l.list.addresses) > l.maxIPs || p.own.Len() > l.maxOwn {
+		len(l.list.addresses) > l.maxIPs || l.maxOwn > 0 && p.own.Len() > l.maxOwn {
 		l.mu.Unlock()
 		l.decide(rw, req)
 		return
 	}
 	l.list.recency.MoveToBack(p.address.recency)
-	p.own.MoveToBack(p.byIdentity)
+	if p.own != nil {
+		p.own.MoveToBack(p.byIdentity)
+	}
 	p.proved = now
 	p.expires = now + l.ttl
 	l.mu.Unlock()

@@ -13,14 +13,17 @@ import (
 // and a flood of certificates from one address can't fill the memory.
 const maxGrantsPerIP = 100
 
-// A moment is counted in nanoseconds since epoch, by the monotonic clock: no clock that is set ends or prolongs a
-// grant, and Yaegi compares two numbers in a tenth of the time that a call of time.Time's Before takes.
-type moment = int64
+// A moment is the time since epoch, by the monotonic clock: no clock that is set ends or prolongs a grant, and Yaegi
+// compares two numbers in a tenth of the time that a call of time.Time's Before takes.
+type moment = time.Duration
 
 var epoch = time.Now()
 
-// over is before every moment: a grant that was removed expired then.
-const over = math.MinInt64
+// Moments before all others, when there is no grant (any more).
+const (
+	over    moment = math.MinInt64 // the grant was removed
+	unknown moment = over + 1      // there is none, and nobody has learned anything since: see store.find
+)
 
 // A grant is one identity's claim that one IP prefix may come in, until it expires.
 type grant struct {
@@ -98,7 +101,7 @@ func (l *allowlist) add(ip netip.Prefix, id identity, limits limits, now moment)
 	if g == nil {
 		learned = true
 		g = &grant{address: a, identity: id, learned: now}
-		l.insert(g, now+int64(limits.ttl))
+		l.insert(g, now+limits.ttl)
 	}
 	if g.identity.fingerprint != id.fingerprint {
 		g = l.replace(g, id)
@@ -167,7 +170,7 @@ func (l *allowlist) renew(g *grant, limits limits, now moment) bool {
 		g.own.MoveToBack(g.byIdentity)
 	}
 	g.proved = now
-	g.expires = now + int64(limits.ttl)
+	g.expires = now + limits.ttl
 	if g.expires < g.due {
 		g.due = g.expires
 		heap.Fix(&l.due, g.position)

@@ -14,7 +14,7 @@ var t0 = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // at is the moment of a time.
 func at(t time.Time) moment {
-	return int64(t.Sub(epoch))
+	return t.Sub(epoch)
 }
 
 func named(name string) identity {
@@ -156,7 +156,7 @@ func TestAddTellsWhatIsNewAndWhatHadToGo(t *testing.T) {
 func TestIdentitiesBehindOneIPAreBounded(t *testing.T) {
 	l := newAllowlist()
 	for i := 0; i < maxGrantsPerIP+10; i++ {
-		l.add(ipOf("A"), named(fmt.Sprint("p", i)), limits{time.Hour, 10, 0}, at(t0)+int64(i))
+		l.add(ipOf("A"), named(fmt.Sprint("p", i)), limits{time.Hour, 10, 0}, at(t0)+moment(i))
 	}
 	a := l.addresses[ipOf("A")]
 	if got := len(a.grants); got != maxGrantsPerIP {

@@ -48,9 +48,9 @@ func (e *enforcer) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	e.mu.RLock()
 	g := e.known[req.RemoteAddr]
 	if g != nil {
-		if g == e.store.nobody {
+		if g.expires == unknown {
 			next = e.stranger
-		} else if g.expires > int64(e.since(epoch)) {
+		} else if g.expires > e.since(epoch) {
 			next = e.next
 		}
 	}
@@ -77,7 +77,7 @@ func (e *enforcer) admits(addr netip.Addr, remoteAddr string) bool {
 		return true
 	}
 	ip := clientPrefix(addr, e.ipv6Subnet)
-	now := int64(e.since(epoch))
+	now := e.since(epoch)
 	for _, store := range e.stores {
 		g, found := store.find(ip, e.identities, now)
 		if store == e.store && (found || len(e.stores) == 1) {

@@ -34,7 +34,7 @@ type learner struct {
 	list   *allowlist    // the store's
 	ttl    moment
 	maxIPs int
-	maxOwn int // maxIPsPerIdentity, or more than there can be
+	maxOwn int // maxIPsPerIdentity
 	since  func(time.Time) time.Duration
 	taken  map[string]*proof // by the connection's remote address, guarded by mu
 }
@@ -51,7 +51,7 @@ func newLearner(s settings, next, unproven http.Handler, clock clock, log *slog.
 	l.mu = &l.store.mu
 	l.list = l.store.list
 	l.since = clock.since
-	l.ttl = int64(s.limits.ttl)
+	l.ttl = s.limits.ttl
 	l.maxIPs = s.limits.maxIPs
 	l.maxOwn = s.limits.maxIPsPerIdentity
 	l.taken = map[string]*proof{}
@@ -62,7 +62,7 @@ func newLearner(s settings, next, unproven http.Handler, clock clock, log *slog.
 // grant holds and keeps the limits, the grant is renewed. All else is for decide. As with the enforcer, there is no
 // call of ours, and nothing can panic between Lock and Unlock.
 func (l *learner) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
-	now := int64(l.since(epoch))
+	now := l.since(epoch)
 	l.mu.Lock()
 	p := l.taken[req.RemoteAddr]
 	if p == nil || p.connection != req.TLS || now > p.until || now >= p.expires || now+l.ttl < p.due ||
@@ -102,7 +102,7 @@ func (l *learner) decide(rw http.ResponseWriter, req *http.Request) {
 		l.note("not learned", err, req, addr, id, now)
 	}
 	if g != nil && l.direct {
-		l.remember(req.RemoteAddr, &proof{connection: req.TLS, until: int64(until.Sub(epoch)), grant: g})
+		l.remember(req.RemoteAddr, &proof{connection: req.TLS, until: until.Sub(epoch), grant: g})
 	}
 	l.next.ServeHTTP(rw, req)
 }
@@ -119,7 +119,7 @@ func (l *learner) learn(addr netip.Addr, id identity, now time.Time) (*grant, er
 		return nil, errPrivate
 	}
 	ip := clientPrefix(addr, l.ipv6Subnet)
-	g, learned, evicted := l.store.learn(ip, id, l.limits, int64(l.since(epoch)))
+	g, learned, evicted := l.store.learn(ip, id, l.limits, l.since(epoch))
 	if learned {
 		l.log.Info("learned", append(about(l.store, ip, id), "expires", now.Add(l.limits.ttl))...)
 	}

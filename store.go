@@ -32,7 +32,7 @@ func newStore(name string) *store {
 }
 
 func newNobody() *grant {
-	return &grant{expires: over}
+	return &grant{expires: unknown}
 }
 
 // openStore returns the store with that name, and makes it first if need be.
@@ -48,7 +48,7 @@ func openStore(name string) *store {
 }
 
 // find returns a grant that an identity that who matches holds for ip at now, or else nobody: whoever has no grant has
-// none as long as that is still the store's nobody.
+// none as long as that expires at unknown. The caller must have the store's lock to look.
 func (s *store) find(ip netip.Prefix, who patterns, now moment) (g *grant, found bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -66,6 +66,7 @@ func (s *store) learn(ip netip.Prefix, id identity, limits limits, now moment) (
 	grants := s.list.made
 	g, learned, evicted = s.list.add(ip, id, limits, now)
 	if s.list.made != grants {
+		s.nobody.expires = over
 		s.nobody = newNobody()
 	}
 	return g, learned, evicted

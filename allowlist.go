@@ -3,7 +3,6 @@ package mtlsallowlist
 import (
 	"container/heap"
 	"container/list"
-	"math"
 	"net/netip"
 	"sort"
 	"time"
@@ -12,39 +11,6 @@ import (
 // maxGrantsPerIP bounds how many identities may hold a grant for one IP: an office behind one address fits,
 // and a flood of certificates from one address can't fill the memory.
 const maxGrantsPerIP = 100
-
-// A moment is the time since epoch, by the monotonic clock: no clock that is set ends or prolongs a grant, and Yaegi
-// compares two numbers in a tenth of the time that a call of time.Time's Before takes.
-type moment = time.Duration
-
-var epoch = time.Now()
-
-// Moments before all others, when there is no grant (any more).
-const (
-	over    moment = math.MinInt64 // the grant was removed
-	unknown moment = over + 1      // there is none, and nobody has learned anything since: see store.find
-)
-
-// A grant is one identity's claim that one IP prefix may come in, until it expires.
-type grant struct {
-	address  *address
-	identity identity
-	learned  moment // when the identity was first seen here
-	proved   moment // when it last gave its proof
-	expires  moment // the first moment at which the grant no longer holds; over if it was removed
-
-	due        moment        // when to look whether the grant has expired; never after expires
-	position   int           // in allowlist.due
-	own        *list.List    // all grants of the identity, if identities are indexed
-	byIdentity *list.Element // in own
-}
-
-// An address is an IP prefix with the grants that identities hold for it.
-type address struct {
-	ip      netip.Prefix
-	grants  []*grant      // one for each identity
-	recency *list.Element // in allowlist.recency
-}
 
 // limits are those of the learner that takes a proof.
 type limits struct {
@@ -185,15 +151,6 @@ func (l *allowlist) maxConnections() int {
 	return 1<<14 + 4*len(l.addresses)
 }
 
-func (a *address) grantOf(name string) *grant {
-	for _, g := range a.grants {
-		if g.identity.name() == name {
-			return g
-		}
-	}
-	return nil
-}
-
 // evict removes the least recently proved grants beyond the limits, but never proved, the one of this moment.
 func (l *allowlist) evict(a *address, proved *grant, limits limits) (evicted []*grant) {
 	if len(a.grants) > maxGrantsPerIP {
@@ -215,16 +172,6 @@ func (l *allowlist) evict(a *address, proved *grant, limits limits) (evicted []*
 		}
 	}
 	return evicted
-}
-
-func (a *address) leastRecentlyProved(except *grant) *grant {
-	var oldest *grant
-	for _, g := range a.grants {
-		if g != except && (oldest == nil || g.proved < oldest.proved) {
-			oldest = g
-		}
-	}
-	return oldest
 }
 
 func (l *allowlist) remove(g *grant) {

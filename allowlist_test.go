@@ -197,7 +197,8 @@ func TestAllowlistStaysWhole(t *testing.T) {
 				kept = append(kept, g)
 			}
 		}
-		model = append(kept, plain{ip, id, now, now.Add(limit.ttl)})
+		kept = append(kept, plain{ip, id, now, now.Add(limit.ttl)})
+		model = kept
 		last[ip] = now
 		drop := func(doomed func(g plain) bool) {
 			rest := []plain{}

@@ -99,14 +99,14 @@ func TestValuesAsLabelsGiveThem(t *testing.T) {
 }
 
 func TestParseWritesNothingBack(t *testing.T) {
-	make := func() *Config {
+	fresh := func() *Config {
 		return &Config{Mode: "enforce", Store: []string{" a"}, Identities: []string{" dns:A"}, SourceRange: []string{" ::ffff:10.0.0.1"}}
 	}
-	config := make()
+	config := fresh()
 	if _, err := parse(config); err != nil {
 		t.Fatal(err)
 	}
-	if !reflect.DeepEqual(config, make()) {
+	if !reflect.DeepEqual(config, fresh()) {
 		t.Errorf("got %+v, want it as it was", config)
 	}
 }

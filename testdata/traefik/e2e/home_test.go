@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
@@ -178,9 +179,24 @@ func tlsSettings() map[string]any {
 	}
 }
 
+// runs numbers the tests, so that one that is run twice has new stores.
+var runs struct {
+	mu     sync.Mutex
+	number map[*testing.T]int
+}
+
 // storeOf returns a name of the test's own for a store, so that no test sees what another learned.
 func storeOf(t *testing.T, name string) string {
-	return strings.ReplaceAll(t.Name(), ",", "") + "-" + name // commas separate stores
+	runs.mu.Lock()
+	defer runs.mu.Unlock()
+	if runs.number == nil {
+		runs.number = map[*testing.T]int{}
+	}
+	if runs.number[t] == 0 {
+		runs.number[t] = len(runs.number) + 1
+	}
+	own := strings.ReplaceAll(t.Name(), ",", "") // commas separate stores
+	return fmt.Sprint(own, "-", runs.number[t], "-", name)
 }
 
 // plain is the household of most tests: Home Assistant behind mutual TLS, photos and files hidden.

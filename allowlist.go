@@ -69,7 +69,7 @@ func (l *allowlist) add(ip netip.Prefix, id identity, limits limits, now moment)
 		g = &grant{address: a, identity: id, learned: now}
 		l.insert(g, now+limits.ttl)
 	}
-	if g.identity.fingerprint != id.fingerprint {
+	if g.identity.fingerprint() != id.fingerprint() {
 		g = l.replace(g, id)
 	}
 	if !l.renew(g, limits, now) {
@@ -143,12 +143,6 @@ func (l *allowlist) renew(g *grant, limits limits, now moment) bool {
 	}
 	return len(l.addresses) <= limits.maxIPs && len(g.address.grants) <= maxGrantsPerIP &&
 		(limits.maxIPsPerIdentity == 0 || g.own.Len() <= limits.maxIPsPerIdentity)
-}
-
-// maxConnections bounds for how many connections a handler remembers what it found in l: about 1.5 MB, and more only
-// for an allowlist that is long itself.
-func (l *allowlist) maxConnections() int {
-	return 1<<14 + 4*len(l.addresses)
 }
 
 // evict removes the least recently proved grants beyond the limits, but never proved, the one of this moment.

@@ -5,63 +5,70 @@ import (
 	"math"
 	"net/http"
 	"net/netip"
-	"sync"
-	"time"
 )
 
-// An enforcer lets in the source range and the addresses on its stores' allowlists.
-// Being let in is no proof: it renews nothing.
-type enforcer struct {
-	settings
-	next     http.Handler
-	store    *store       // the first
-	deciding http.Handler // decide
-	rejecter *rejecter
-	stranger http.Handler // the rejecter
-
-	// What the fast path needs is close at hand, for each dot costs the interpreter; see ServeHTTP.
-	mu    *sync.RWMutex // the first store's
-	since func(time.Time) time.Duration
-	known map[string]*grant // by the connection's remote address, guarded by mu
-}
+// What a handler remembers of its clients is bounded: the longest text, in bytes, to remember one by, and how many
+// there may be besides four for each address on the allowlist. That is about 1.5 MB.
+const (
+	maxSource = 256
+	maxKnown  = 1 << 14
+)
 
 var errStranger = errors.New("not on the allowlist")
 
 // inSourceRange stands for the grant of an address in the source range.
 var inSourceRange = &grant{expires: math.MaxInt64}
 
-func newEnforcer(s settings, next http.Handler, clock clock) *enforcer {
-	e := &enforcer{settings: s, next: next, store: s.stores[0], since: clock.since}
-	e.deciding = http.HandlerFunc(e.decide)
-	e.rejecter = newRejecter(s)
-	e.stranger = e.rejecter
-	e.mu = &e.store.mu
-	e.known = map[string]*grant{}
-	return e
+// An enforcer lets in the source range and the addresses on its stores' allowlists.
+// Being let in is no proof: it renews nothing.
+type enforcer struct {
+	settings
+	next     http.Handler
+	clock    clock
+	rejecter *rejecter
+	store    *store            // the first
+	known    map[string]*grant // what was found, by the text that the address was read from; guarded by the store's mu
 }
 
-// ServeHTTP holds the fast path, for a connection whose client has been here before: one look-up by the connection's
-// remote address, and whether what was found then still holds. A call of ours costs Yaegi as much as all of it, so
-// the rest stands in decide, and there is one call at the end. Nothing can panic between Lock and Unlock.
-func (e *enforcer) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
-	next := e.deciding
-	e.mu.RLock()
-	g := e.known[req.RemoteAddr]
-	if g != nil {
-		if g.expires == unknown {
-			next = e.stranger
-		} else if g.expires > e.since(epoch) {
-			next = e.next
+func newEnforcer(s settings, next http.Handler, clock clock) *enforcer {
+	return &enforcer{settings: s, next: next, clock: clock, rejecter: newRejecter(s), store: s.stores[0], known: map[string]*grant{}}
+}
+
+// handler returns the fast path, for a client that has been here before: one look-up by the text that its address is
+// read from, and whether what was found then still holds. A call of ours costs Yaegi half of all this, and a field
+// twice a captured variable; so the rest stands in decide. Nothing can panic between RLock and RUnlock.
+func (e *enforcer) handler() http.Handler {
+	next := e.next
+	stranger := e.rejecter.handler()
+	var deciding http.Handler = http.HandlerFunc(e.decide)
+	mu := &e.store.mu
+	known := e.known
+	since := e.clock.since
+	direct := e.direct
+	return http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
+		chosen := deciding
+		source := req.RemoteAddr
+		if !direct {
+			source = req.Header.Get(forwardedFor)
 		}
-	}
-	e.mu.RUnlock()
-	next.ServeHTTP(rw, req)
+		mu.RLock()
+		g, ok := known[source]
+		if ok {
+			if g.expires == unknown {
+				chosen = stranger
+			} else if g.expires > since(epoch) {
+				chosen = next
+			}
+		}
+		mu.RUnlock()
+		chosen.ServeHTTP(rw, req)
+	})
 }
 
 func (e *enforcer) decide(rw http.ResponseWriter, req *http.Request) {
 	addr, err := e.address(req)
-	if err == nil && !e.admits(addr, req.RemoteAddr) {
-		err = errStranger
+	if err == nil {
+		err = e.admit(addr, req)
 	}
 	if err != nil {
 		e.rejecter.reject(rw, req, err.Error())
@@ -70,36 +77,43 @@ func (e *enforcer) decide(rw http.ResponseWriter, req *http.Request) {
 	e.next.ServeHTTP(rw, req)
 }
 
-// admits reports whether addr may come in now, and remembers why for the connection.
-func (e *enforcer) admits(addr netip.Addr, remoteAddr string) bool {
+// admit fails unless addr may come in now, and remembers why.
+func (e *enforcer) admit(addr netip.Addr, req *http.Request) error {
 	if e.sourceRange.contains(addr) {
-		e.remember(remoteAddr, inSourceRange)
-		return true
+		e.remember(req, inSourceRange)
+		return nil
 	}
 	ip := clientPrefix(addr, e.ipv6Subnet)
-	now := e.since(epoch)
+	now := e.clock.since(epoch)
 	for _, store := range e.stores {
 		g, found := store.find(ip, e.identities, now)
 		if store == e.store && (found || len(e.stores) == 1) {
-			e.remember(remoteAddr, g)
+			e.remember(req, g)
 		}
 		if found {
-			return true
+			return nil
 		}
 	}
-	return false
+	return errStranger
 }
 
-// remember keeps what was found for a connection, unless that says nothing about the next request on it. The memory is
-// bounded by forgetting all.
-func (e *enforcer) remember(remoteAddr string, g *grant) {
+// remember keeps what was found. The memory is bounded by forgetting any other: who comes for the first time makes at
+// most one other client come as if for the first time.
+func (e *enforcer) remember(req *http.Request, g *grant) {
+	source := req.RemoteAddr
 	if !e.direct {
+		source = req.Header.Get(forwardedFor)
+	}
+	if len(source) > maxSource {
 		return
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if len(e.known) >= e.store.list.maxConnections() {
-		e.known = map[string]*grant{}
+	e.store.mu.Lock()
+	defer e.store.mu.Unlock()
+	if len(e.known) >= maxKnown+4*len(e.store.list.addresses) {
+		for other := range e.known {
+			delete(e.known, other)
+			break
+		}
 	}
-	e.known[remoteAddr] = g
+	e.known[source] = g
 }

@@ -3,6 +3,7 @@ package mtlsallowlist
 import (
 	"crypto/tls"
 	"fmt"
+	"log/slog"
 	"math/rand"
 	"net/http"
 	"net/http/httptest"
@@ -10,8 +11,7 @@ import (
 	"time"
 )
 
-// TestTheFastPathsDecideAsThePlainOnesDo does the same at random in two houses, of which one remembers nothing of its
-// connections, and compares every answer and what the stores hold.
+// TestTheFastPathsDecideAsThePlainOnesDo does the same at random in two houses, of which one has no fast paths, and compares every answer and what the stores hold.
 func TestTheFastPathsDecideAsThePlainOnesDo(t *testing.T) {
 	random := rand.New(rand.NewSource(1))
 	configs := map[string]Config{
@@ -23,6 +23,8 @@ func TestTheFastPathsDecideAsThePlainOnesDo(t *testing.T) {
 		"ranges":   {Mode: "enforce", Store: []string{"a"}, SourceRange: []string{"203.0.113.2", "2001:db8:1::/48", "10.0.0.0/8"}},
 		"named":    {Mode: "enforce", Store: []string{"a"}, Identities: []string{"dns:p.lan", "cn:q"}},
 		"both":     {Mode: "enforce", Store: []string{"a", "b"}},
+		"depth":    {Mode: "enforce", Store: []string{"a"}, IPStrategy: IPStrategy{Depth: "1"}},
+		"excluded": {Mode: "enforce", Store: []string{"a"}, IPStrategy: IPStrategy{ExcludedIPs: []string{"203.0.113.1"}}},
 		"both too": {Mode: "enforce", Store: []string{"b", "a"}, Identities: []string{"cn:*"}},
 	}
 	addresses := []string{
@@ -33,7 +35,8 @@ func TestTheFastPathsDecideAsThePlainOnesDo(t *testing.T) {
 	certificates := []string{"cn:p", "cn:p dns:p.lan", "cn:q", "cn:r dns:r.lan", "uri:spiffe://home/s cn:q"}
 
 	fast, plain := newHouse(t, configs), newHouse(t, configs)
-	forget(plain)
+	plain.make = newPlainHandler
+	plain.handlers = plain.reload(configs)
 	connections := map[string]*tls.ConnectionState{}
 	kinds := map[string]int{}
 	for step := 0; step < 20_000; step++ {
@@ -42,7 +45,6 @@ func TestTheFastPathsDecideAsThePlainOnesDo(t *testing.T) {
 		case 0:
 			did = "reload"
 			fast.handlers, plain.handlers = fast.reload(configs), plain.reload(configs)
-			forget(plain)
 		case 1:
 			did = "revoke"
 			addr, _ := parseAddress(hostOf(addresses[random.Intn(len(addresses))]))
@@ -59,7 +61,7 @@ func TestTheFastPathsDecideAsThePlainOnesDo(t *testing.T) {
 			wait := time.Duration(random.Intn(15)) * time.Second
 			fast.now, plain.now = fast.now.Add(wait), plain.now.Add(wait)
 		default:
-			names := []string{"learn", "brief", "choosy", "other", "enforce", "ranges", "named", "both", "both too"}
+			names := []string{"learn", "brief", "choosy", "other", "enforce", "ranges", "named", "both", "both too", "depth", "excluded"}
 			name, from := names[random.Intn(len(names))], addresses[random.Intn(len(addresses))]
 			if connections[from] == nil || random.Intn(20) == 0 {
 				leaf := certificate(certificates[random.Intn(len(certificates))])
@@ -91,24 +93,25 @@ func TestTheFastPathsDecideAsThePlainOnesDo(t *testing.T) {
 	}
 }
 
-// forget lets the handlers of a house remember nothing of their connections.
-func forget(h *house) {
-	for _, handler := range h.handlers {
-		switch handler := handler.(type) {
-		case *enforcer:
-			handler.direct = false
-		case *learner:
-			handler.direct = false
-			if handler.unproven != nil {
-				handler.unproven.(*enforcer).direct = false
-			}
-		}
+// newPlainHandler makes a handler without a fast path.
+func newPlainHandler(next http.Handler, config *Config, name string, clock clock, log *slog.Logger) (http.Handler, error) {
+	s, err := parse(config)
+	if err != nil {
+		return nil, err
 	}
+	enforcer := http.HandlerFunc(newEnforcer(*s, next, clock).decide)
+	switch s.mode {
+	case modeEnforce:
+		return enforcer, nil
+	case modeEither:
+		return http.HandlerFunc(newLearner(*s, next, enforcer, clock, log).decide), nil
+	}
+	return http.HandlerFunc(newLearner(*s, next, nil, clock, log).decide), nil
 }
 
 func (h *house) answer(middleware, from string, state *tls.ConnectionState) int {
 	rw := httptest.NewRecorder()
-	h.handlers[middleware].ServeHTTP(rw, &http.Request{Method: http.MethodGet, RemoteAddr: from, TLS: state})
+	h.handlers[middleware].ServeHTTP(rw, &http.Request{Method: http.MethodGet, RemoteAddr: from, TLS: state, Header: http.Header{"X-Forwarded-For": {"203.0.113.4, " + from}}})
 	return rw.Code
 }
 
@@ -154,5 +157,43 @@ func TestAFastRenewalKeepsItsGrantInOrder(t *testing.T) {
 		if g.proved != at(h.now) || g.expires != at(h.now.Add(20*time.Second)) || g.due > g.expires {
 			t.Errorf("proved at %d, expires at %d, due at %d, and now it is %d", g.proved, g.expires, g.due, at(h.now))
 		}
+	}
+}
+
+func TestWhatIsRememberedOfClientsIsBounded(t *testing.T) {
+	h := newHouse(t, nil)
+	next := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+	s, err := parse(&Config{Mode: "enforce", Store: []string{h.store("a")}, SourceRange: []string{"203.0.113.7"}, IPStrategy: IPStrategy{Depth: "1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := newEnforcer(*s, next, h.clock())
+	most := maxKnown + 4 // for the one address that is learned
+	e.store.learn(clientPrefix(ipOf("\x07").Addr(), 64), identity{names: []string{"cn:p"}}, limits{ttl: time.Hour, maxIPs: 1}, 0)
+	for i := 0; i < most+100; i++ {
+		header := http.Header{"X-Forwarded-For": {fmt.Sprint(i, ", 203.0.113.7")}}
+		e.decide(httptest.NewRecorder(), &http.Request{Header: header})
+	}
+	if len(e.known) != most {
+		t.Errorf("an enforcer remembers %d of %d clients, want %d", len(e.known), most+100, most)
+	}
+	for _, long := range []int{maxSource, maxSource + 1} {
+		source := fmt.Sprintf("%*s", long, ", 203.0.113.7")
+		e.decide(httptest.NewRecorder(), &http.Request{Header: http.Header{"X-Forwarded-For": {source}}})
+		if got, want := e.known[source] != nil, long <= maxSource; got != want {
+			t.Errorf("a text of %d bytes is remembered: got %t, want %t", long, got, want)
+		}
+	}
+
+	if s, err = parse(&Config{Mode: "learn", Store: []string{h.store("a")}}); err != nil {
+		t.Fatal(err)
+	}
+	l := newLearner(*s, next, nil, h.clock(), h.logger)
+	state := verified(certificate("cn:p"))
+	for i := 0; i < maxProofs+100; i++ {
+		l.decide(httptest.NewRecorder(), &http.Request{RemoteAddr: fmt.Sprint("203.0.113.7:", i), TLS: state})
+	}
+	if len(l.taken) != maxProofs {
+		t.Errorf("a learner remembers %d of %d connections, want %d", len(l.taken), maxProofs+100, maxProofs)
 	}
 }

@@ -19,15 +19,26 @@ var (
 	errNotValidNow   = errors.New("client certificate expired or not yet valid")
 )
 
+// byFingerprint begins the name that is a fingerprint.
+const byFingerprint = "sha256:"
+
 // An identity is who gave a proof. It has at least one name.
 type identity struct {
-	names       []string // each with its kind, as in "cn:phone"; the first is the canonical one
-	fingerprint string   // SHA-256 of the leaf, 64 hexadecimal digits
-	serial      string   // of the leaf, hexadecimal
+	names  []string // each with its kind, as in "cn:phone"; the first is the canonical one, the last that by fingerprint
+	serial string   // of the leaf, hexadecimal
 }
 
 func (id identity) name() string {
 	return id.names[0]
+}
+
+// fingerprint returns the SHA-256 of the leaf, 64 hexadecimal digits; empty if the proof was no certificate.
+func (id identity) fingerprint() string {
+	last := id.names[len(id.names)-1]
+	if !strings.HasPrefix(last, byFingerprint) {
+		return ""
+	}
+	return last[len(byFingerprint):]
 }
 
 // certificateIdentity returns the identity proved by a TLS connection's client certificate at now, and until when
@@ -89,7 +100,6 @@ func identityOf(leaf *x509.Certificate) identity {
 	for _, address := range leaf.EmailAddresses {
 		names = append(names, "email:"+address)
 	}
-	last := "sha256:" + hex.EncodeToString(sum[:])
-	names = append(names, last)
-	return identity{names: names, fingerprint: last[len("sha256:"):], serial: fmt.Sprintf("%x", leaf.SerialNumber)}
+	names = append(names, byFingerprint+hex.EncodeToString(sum[:]))
+	return identity{names: names, serial: fmt.Sprintf("%x", leaf.SerialNumber)}
 }

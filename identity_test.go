@@ -64,12 +64,12 @@ func TestNamesOfACertificate(t *testing.T) {
 		if !strings.HasPrefix(id.name(), row.canonical) {
 			t.Errorf("%s: got %s, want %s", row.name, id.name(), row.canonical)
 		}
-		want := strings.TrimSpace(row.all + " sha256:" + id.fingerprint)
+		want := strings.TrimSpace(row.all + " sha256:" + id.fingerprint())
 		if got := strings.Join(id.names, " "); got != want {
 			t.Errorf("%s: got %s, want %s", row.name, got, want)
 		}
-		if len(id.fingerprint) != 64 || id.serial != "c0ffee" {
-			t.Errorf("%s: got fingerprint %q and serial %q", row.name, id.fingerprint, id.serial)
+		if len(id.fingerprint()) != 64 || id.serial != "c0ffee" {
+			t.Errorf("%s: got fingerprint %q and serial %q", row.name, id.fingerprint(), id.serial)
 		}
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"sync"
 	"time"
 )
 
@@ -25,18 +24,9 @@ type learner struct {
 	unproven http.Handler // takes the requests without a valid proof; nil: they are rejected
 	clock    clock
 	log      *slog.Logger
-
 	rejecter *rejecter
 	store    *store
-
-	// What the fast path needs is close at hand, for each dot costs the interpreter; see ServeHTTP.
-	mu     *sync.RWMutex // the store's
-	list   *allowlist    // the store's
-	ttl    moment
-	maxIPs int
-	maxOwn int // maxIPsPerIdentity
-	since  func(time.Time) time.Duration
-	taken  map[string]*proof // by the connection's remote address, guarded by mu
+	taken    map[string]*proof // by the connection's remote address, guarded by the store's mu
 }
 
 // A proof is what a learner took on a connection: a certificate, which the connection keeps, for a grant.
@@ -47,38 +37,44 @@ type proof struct {
 }
 
 func newLearner(s settings, next, unproven http.Handler, clock clock, log *slog.Logger) *learner {
-	l := &learner{settings: s, next: next, unproven: unproven, clock: clock, log: log.With("middleware", s.name), rejecter: newRejecter(s), store: s.stores[0]}
-	l.mu = &l.store.mu
-	l.list = l.store.list
-	l.since = clock.since
-	l.ttl = s.limits.ttl
-	l.maxIPs = s.limits.maxIPs
-	l.maxOwn = s.limits.maxIPsPerIdentity
-	l.taken = map[string]*proof{}
-	return l
+	return &learner{
+		settings: s, next: next, unproven: unproven, clock: clock, log: log.With("middleware", s.name),
+		rejecter: newRejecter(s), store: s.stores[0], taken: map[string]*proof{},
+	}
 }
 
-// ServeHTTP holds the fast path, for a connection whose certificate was taken before: while that is valid, and the
+// handler returns the fast path, for a connection whose certificate was taken before: while that is valid, and the
 // grant holds and keeps the limits, the grant is renewed. All else is for decide. As with the enforcer, there is no
-// call of ours, and nothing can panic between Lock and Unlock.
-func (l *learner) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
-	now := l.since(epoch)
-	l.mu.Lock()
-	p := l.taken[req.RemoteAddr]
-	if p == nil || p.connection != req.TLS || now > p.until || now >= p.expires || now+l.ttl < p.due ||
-		len(l.list.addresses) > l.maxIPs || l.maxOwn > 0 && p.own.Len() > l.maxOwn {
-		l.mu.Unlock()
-		l.decide(rw, req)
-		return
-	}
-	l.list.recency.MoveToBack(p.address.recency)
-	if p.own != nil {
-		p.own.MoveToBack(p.byIdentity)
-	}
-	p.proved = now
-	p.expires = now + l.ttl
-	l.mu.Unlock()
-	l.next.ServeHTTP(rw, req)
+// call of ours, fields are captured, and nothing can panic between Lock and Unlock.
+func (l *learner) handler() http.Handler {
+	next := l.next
+	mu := &l.store.mu
+	list := l.store.list
+	recency := list.recency
+	taken := l.taken
+	since := l.clock.since
+	ttl := l.limits.ttl
+	maxIPs := l.limits.maxIPs
+	maxOwn := l.limits.maxIPsPerIdentity
+	return http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
+		now := since(epoch)
+		mu.Lock()
+		p := taken[req.RemoteAddr]
+		if p == nil || p.connection != req.TLS || now > p.until || now >= p.expires || now+ttl < p.due ||
+			len(list.addresses) > maxIPs || maxOwn > 0 && p.own.Len() > maxOwn {
+			mu.Unlock()
+			l.decide(rw, req)
+			return
+		}
+		recency.MoveToBack(p.address.recency)
+		if p.own != nil {
+			p.own.MoveToBack(p.byIdentity)
+		}
+		p.proved = now
+		p.expires = now + ttl
+		mu.Unlock()
+		next.ServeHTTP(rw, req)
+	})
 }
 
 func (l *learner) decide(rw http.ResponseWriter, req *http.Request) {
@@ -119,7 +115,7 @@ func (l *learner) learn(addr netip.Addr, id identity, now time.Time) (*grant, er
 		return nil, errPrivate
 	}
 	ip := clientPrefix(addr, l.ipv6Subnet)
-	g, learned, evicted := l.store.learn(ip, id, l.limits, l.since(epoch))
+	g, learned, evicted := l.store.learn(ip, id, l.limits, l.clock.since(epoch))
 	if learned {
 		l.log.Info("learned", append(about(l.store, ip, id), "expires", now.Add(l.limits.ttl))...)
 	}
@@ -129,12 +125,15 @@ func (l *learner) learn(addr netip.Addr, id identity, now time.Time) (*grant, er
 	return g, nil
 }
 
-// remember keeps p for the connection's next request. The memory is bounded by forgetting all.
+// remember keeps p for the connection's next request. The memory is bounded by forgetting any other.
 func (l *learner) remember(remoteAddr string, p *proof) {
 	l.store.mu.Lock()
 	defer l.store.mu.Unlock()
 	if len(l.taken) >= maxProofs {
-		l.taken = map[string]*proof{}
+		for other := range l.taken {
+			delete(l.taken, other)
+			break
+		}
 	}
 	l.taken[remoteAddr] = p
 }
@@ -156,7 +155,7 @@ func about(store *store, ip netip.Prefix, id identity) []any {
 		args = append(args, "ip", ip.String())
 	}
 	if len(id.names) > 0 {
-		args = append(args, "identity", id.name(), "fingerprint", id.fingerprint, "serial", id.serial)
+		args = append(args, "identity", id.name(), "fingerprint", id.fingerprint(), "serial", id.serial)
 	}
 	return args
 }

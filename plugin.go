@@ -112,9 +112,9 @@ func newHandler(next http.Handler, config *Config, name string, clock clock, log
 	var unproven http.Handler
 	switch s.mode {
 	case modeEnforce:
-		return newEnforcer(*s, next, clock), nil
+		return newEnforcer(*s, next, clock).handler(), nil
 	case modeEither:
-		unproven = newEnforcer(*s, next, clock)
+		unproven = newEnforcer(*s, next, clock).handler()
 	}
-	return newLearner(*s, next, unproven, clock, log), nil
+	return newLearner(*s, next, unproven, clock, log).handler(), nil
 }

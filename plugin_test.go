@@ -21,6 +21,7 @@ type house struct {
 	now      time.Time
 	log      bytes.Buffer
 	logger   *slog.Logger
+	make     func(http.Handler, *Config, string, clock, *slog.Logger) (http.Handler, error) // newHandler, unless a test says otherwise
 	handlers map[string]http.Handler
 }
 
@@ -30,7 +31,7 @@ var houses int
 func newHouse(t *testing.T, configs map[string]Config) *house {
 	t.Helper()
 	houses++
-	h := &house{t: t, number: houses, now: t0}
+	h := &house{t: t, number: houses, now: t0, make: newHandler}
 	h.logger = slog.New(slog.NewTextHandler(&h.log, nil))
 	h.handlers = h.reload(configs)
 	return h
@@ -63,7 +64,7 @@ func (h *house) reload(configs map[string]Config) map[string]http.Handler {
 			own = append(own, h.store("default"))
 		}
 		config.Store = own
-		handler, err := newHandler(next, &config, name, h.clock(), h.logger)
+		handler, err := h.make(next, &config, name, h.clock(), h.logger)
 		if err != nil {
 			h.t.Fatal(err)
 		}
@@ -238,7 +239,7 @@ func TestEventsAreLoggedOnce(t *testing.T) {
 		h.walk("many of each", "learn 203.0.113.7 cn:phone=200; learn 203.0.113.7=403; learn 203.0.113.7 cn:tablet=403; learn 10.0.0.1 cn:phone=200; photos 203.0.113.8=403")
 	}
 	h.walk("another address", "learn 2001:db8::7 cn:phone=200")
-	fingerprint := identityOf(certificate("cn:phone")).fingerprint
+	fingerprint := identityOf(certificate("cn:phone")).fingerprint()
 	for _, want := range []string{
 		"level=INFO msg=learned middleware=learn store=" + h.store("default") + " ip=203.0.113.7 identity=cn:phone fingerprint=" + fingerprint + " serial=c0ffee expires=2026-01-02T00:00:00.000Z\n",
 		"level=INFO msg=learned middleware=learn store=" + h.store("default") + " ip=2001:db8::/64 identity=cn:phone",

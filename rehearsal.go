@@ -30,8 +30,8 @@ func init() {
 		ipv6Subnet:       64,
 		rejectStatusCode: http.StatusForbidden,
 	}
-	enforcer := newEnforcer(s, next, clock{time.Now, time.Since})
-	learner := newLearner(s, next, nil, clock{time.Now, time.Since}, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	enforcer := newEnforcer(s, next, clock{time.Now, time.Since}).handler()
+	learner := newLearner(s, next, nil, clock{time.Now, time.Since}, slog.New(slog.NewTextHandler(io.Discard, nil))).handler()
 	for _, request := range []struct {
 		handler    http.Handler
 		remoteAddr string

@@ -20,11 +20,16 @@ func newRejecter(s settings) *rejecter {
 	return r
 }
 
-func (r *rejecter) ServeHTTP(rw http.ResponseWriter, _ *http.Request) {
-	http.Error(rw, r.text, r.status)
+// handler returns what rejects without a word in the log.
+func (r *rejecter) handler() http.Handler {
+	text := r.text
+	status := r.status
+	return http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		http.Error(rw, text, status)
+	})
 }
 
-// reject also prints why, which Traefik shows at its DEBUG level.
+// reject rejects, and prints why, which Traefik shows at its DEBUG level.
 func (r *rejecter) reject(rw http.ResponseWriter, req *http.Request, why string) {
 	fmt.Printf("mtlsallowlist: %s rejected %s: %s\n", r.middleware, req.RemoteAddr, why)
 	http.Error(rw, r.text, r.status)

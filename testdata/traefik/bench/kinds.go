@@ -98,17 +98,18 @@ func inSourceRange(number int) netip.Addr { return rangeStart(number).Next() }
 // measureSizes compares stores and source ranges of different sizes. From each address comes at least one connection.
 func measureSizes(b *bench, w *workshop) error {
 	subjects := []*subject{w.nothingSubject(connections(b.open, 1, ipv4))}
-	compare := func(name string, sizes []int, address func(int) netip.Addr, enforcer func(n int) http.Handler) {
+	compare := func(name string, sizes []int, address func(int) netip.Addr, enforcer func(n int) options) {
 		var bases [2]*subject
 		for at, n := range sizes {
-			h := enforcer(n)
+			o := enforcer(n)
+			opened, visited := w.enforcer(o), w.enforcer(o) // the new connections aren't to make the other forget its own
 			if w.fault != nil {
 				return
 			}
 			named := fmt.Sprintf(name, count(n))
 			for i, s := range []*subject{
-				open(named, h, connections(max(b.open, n), n, address), ok),
-				first(named, h, nil, n, address, ok),
+				open(named, opened, connections(max(b.open, n), n, address), ok),
+				first(named, visited, nil, n, address, ok),
 			} {
 				switch at {
 				case 0:
@@ -122,13 +123,13 @@ func measureSizes(b *bench, w *workshop) error {
 			}
 		}
 	}
-	compare("hit, any of %s grants", b.grants, ipv4, func(n int) http.Handler {
+	compare("hit, any of %s grants", b.grants, ipv4, func(n int) options {
 		name := fmt.Sprint("sized", n)
 		w.store(name, n, ipv4)
-		return w.enforcer(options{"store": name})
+		return options{"store": name}
 	})
-	compare("hit, any of %s source ranges", b.ranges, inSourceRange, func(n int) http.Handler {
-		return w.enforcer(options{"sourceRange": sourceRanges(n)})
+	compare("hit, any of %s source ranges", b.ranges, inSourceRange, func(n int) options {
+		return options{"sourceRange": sourceRanges(n)}
 	})
 	if w.fault != nil {
 		return w.fault

@@ -44,11 +44,11 @@ func (e *enforcer) handler() http.Handler {
 	mu := &e.store.mu
 	known := e.known
 	since := e.clock.since
-	direct := e.direct
+	forwarded := !e.direct
 	return http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
 		chosen := deciding
 		source := req.RemoteAddr
-		if !direct {
+		if forwarded {
 			source = req.Header.Get(forwardedFor)
 		}
 		mu.RLock()

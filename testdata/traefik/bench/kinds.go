@@ -25,10 +25,12 @@ func measureKinds(b *bench, w *workshop) error {
 	w.store("home", devices, ipv4)
 	w.store("home6", devices, ipv6)
 	renewer := w.store("renewed", devices, ipv4)
-	plain, plain6 := w.enforcer(nil), w.enforcer(options{"store": "home6"})
+	again := func(o options) func() http.Handler { return func() http.Handler { return w.enforcer(o) } }
+	home6, four := options{"store": "home6"}, options{"sourceRange": sourceRanges(4)}
+	plain, plain6 := w.enforcer(nil), w.enforcer(home6)
 	proxied := w.enforcer(options{"ipStrategy": options{"depth": 1}})
 	own := w.enforcer(options{"identities": []string{"cn:" + identityName(1)}})
-	ranged := w.enforcer(options{"sourceRange": sourceRanges(4)})
+	ranged := w.enforcer(four)
 	newcomers := w.newcomers(b.fresh)
 	hit, miss, renewal := limit{bound: 3, aim: 2.3}, limit{bound: 4}, limit{bound: 6}
 	if w.fault != nil {
@@ -46,13 +48,13 @@ func measureKinds(b *bench, w *workshop) error {
 		open("miss, IPv4", plain, connections(b.open, b.open, unknown), forbidden).atMost(miss, nil),
 		open("miss, IPv6", plain6, connections(b.open, b.open, unknown6), forbidden).atMost(miss, nil),
 		openProving("renewal by a learner", renewer, w.proof, friends, ok).atMost(renewal, nil),
-		first("hit, IPv4", plain, nil, devices, ipv4, ok),
-		first("hit, IPv6", plain6, nil, devices, ipv6, ok),
+		first("hit, IPv4", again(nil), nil, devices, ipv4, ok),
+		first("hit, IPv6", again(home6), nil, devices, ipv6, ok),
 		newcomers,
-		first("hit, one of 4 source ranges", ranged, nil, 4, inSourceRange, ok),
-		first("miss, IPv4", plain, nil, 10_000, unknown, forbidden),
-		first("miss, IPv6", plain6, nil, 10_000, unknown6, forbidden),
-		first("renewal by a learner", renewer, w.proof, devices, ipv4, ok),
+		first("hit, one of 4 source ranges", again(four), nil, 4, inSourceRange, ok),
+		first("miss, IPv4", again(nil), nil, 10_000, unknown, forbidden),
+		first("miss, IPv6", again(home6), nil, 10_000, unknown6, forbidden),
+		first("renewal by a learner", func() http.Handler { return w.learner("renewed", devices) }, w.proof, devices, ipv4, ok),
 	})
 }
 
@@ -102,7 +104,8 @@ func measureSizes(b *bench, w *workshop) error {
 		var bases [2]*subject
 		for at, n := range sizes {
 			o := enforcer(n)
-			opened, visited := w.enforcer(o), w.enforcer(o) // the new connections aren't to make the other forget its own
+			opened := w.enforcer(o)
+			visited := func() http.Handler { return w.enforcer(o) }
 			if w.fault != nil {
 				return
 			}

@@ -201,13 +201,15 @@ func always(name string, h http.Handler, req *http.Request, want, connections in
 	}}
 }
 
-// first is the subject of the first requests of connections, from any of n addresses. Proof may be nil.
-func first(name string, h http.Handler, proof *tls.ConnectionState, n int, address func(int) netip.Addr, want int) *subject {
+// first is the subject of the first requests of connections, from any of n addresses. Each round has a handler of its
+// own, which knows none of them. Proof may be nil.
+func first(name string, open func() http.Handler, proof *tls.ConnectionState, n int, address func(int) netip.Addr, want int) *subject {
 	random := rand.New(rand.NewPCG(2, uint64(n)))
-	return &subject{name: name + ", new connection", prepare: func(calls int) (func(int) error, error) {
+	return &subject{name: name + ", new connection", most: 1 << 16, prepare: func(calls int) (func(int) error, error) {
+		h := open()
 		from, proofs := make([]string, calls), make([]tls.ConnectionState, calls)
 		for i := range from {
-			from[i] = netip.AddrPortFrom(address(random.IntN(n)), uint16(1024+random.IntN(60000))).String()
+			from[i] = netip.AddrPortFrom(address(random.IntN(n)), uint16(i)).String()
 			if proof != nil {
 				proofs[i] = *proof
 			}

@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"container/list"
 	"net/netip"
+	"slices"
 	"sort"
 	"time"
 )
@@ -190,6 +191,51 @@ func (l *allowlist) remove(g *grant) {
 		}
 	}
 	heap.Remove(&l.due, g.position)
+}
+
+// revoke removes the grants of the addresses in ips and of the identity with that name among its names, and returns
+// them. The zero ips and the empty name stand for all.
+func (l *allowlist) revoke(ips netip.Prefix, name string) (revoked []*grant) {
+	for _, g := range l.due {
+		if (!ips.IsValid() || ips.Overlaps(g.address.ip)) && (name == "" || slices.Contains(g.identity.names, name)) {
+			revoked = append(revoked, g)
+		}
+	}
+	for _, g := range revoked {
+		l.remove(g)
+	}
+	return revoked
+}
+
+// restore puts back a grant for ip, which was proved before all that are here, and reports whether it could: it must
+// not have expired, nor be here already, and nothing makes room for it.
+func (l *allowlist) restore(ip netip.Prefix, g *grant, limits limits, now moment) bool {
+	if limits.maxIPsPerIdentity > 0 && l.identities == nil {
+		l.indexIdentities()
+	}
+	name := g.identity.name()
+	a, own := l.addresses[ip], l.identities[name]
+	switch {
+	case g.expires <= now:
+		return false
+	case a == nil && len(l.addresses) >= limits.maxIPs:
+		return false
+	case a != nil && (len(a.grants) >= maxGrantsPerIP || a.grantOf(name) != nil):
+		return false
+	case limits.maxIPsPerIdentity > 0 && own != nil && own.Len() >= limits.maxIPsPerIdentity:
+		return false
+	}
+	if a == nil {
+		a = &address{ip: ip}
+		a.recency = l.recency.PushFront(a)
+		l.addresses[ip] = a
+	}
+	g.address = a
+	l.insert(g, g.expires)
+	if g.own != nil {
+		g.own.MoveToFront(g.byIdentity)
+	}
+	return true
 }
 
 // removeExpired removes the grants that have expired at now. A renewal doesn't move its grant in the

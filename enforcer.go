@@ -36,12 +36,14 @@ func newEnforcer(s settings, next http.Handler, clock clock) *enforcer {
 
 // handler returns the fast path, for a client that has been here before: one look-up by the text that its address is
 // read from, and whether what was found then still holds. A call of ours costs Yaegi half of all this, and a field
-// twice a captured variable; so the rest stands in decide. Nothing can panic between RLock and RUnlock.
+// twice a captured variable; so the rest stands in decide. Nothing can panic between Lock and Unlock.
 func (e *enforcer) handler() http.Handler {
 	next := e.next
 	stranger := e.rejecter.handler()
 	var deciding http.Handler = http.HandlerFunc(e.decide)
 	mu := &e.store.mu
+	counts := e.store.counts
+	strangers := e.store.rejections(errStranger)
 	known := e.known
 	since := e.clock.since
 	forwarded := !e.direct
@@ -51,16 +53,18 @@ func (e *enforcer) handler() http.Handler {
 		if forwarded {
 			source = req.Header.Get(forwardedFor)
 		}
-		mu.RLock()
+		mu.Lock()
 		g, ok := known[source]
 		if ok {
 			if g.expires == unknown {
 				chosen = stranger
+				*strangers++
 			} else if g.expires > since(epoch) {
 				chosen = next
+				counts.admitted++
 			}
 		}
-		mu.RUnlock()
+		mu.Unlock()
 		chosen.ServeHTTP(rw, req)
 	})
 }
@@ -71,9 +75,10 @@ func (e *enforcer) decide(rw http.ResponseWriter, req *http.Request) {
 		err = e.admit(addr, req)
 	}
 	if err != nil {
-		e.rejecter.reject(rw, req, err.Error())
+		e.rejecter.reject(rw, req, err)
 		return
 	}
+	e.store.admitted()
 	e.next.ServeHTTP(rw, req)
 }
 

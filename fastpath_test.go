@@ -1,6 +1,7 @@
 package mtlsallowlist
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"log/slog"
@@ -94,19 +95,20 @@ func TestTheFastPathsDecideAsThePlainOnesDo(t *testing.T) {
 }
 
 // newPlainHandler makes a handler without a fast path.
-func newPlainHandler(next http.Handler, config *Config, name string, clock clock, log *slog.Logger) (http.Handler, error) {
+func newPlainHandler(_ context.Context, next http.Handler, config *Config, name string, clock clock, log *slog.Logger) (http.Handler, error) {
 	s, err := parse(config)
 	if err != nil {
 		return nil, err
 	}
+	t := teller{log: log.With("middleware", name), store: s.stores[0]}
 	enforcer := http.HandlerFunc(newEnforcer(*s, next, clock).decide)
 	switch s.mode {
 	case modeEnforce:
 		return enforcer, nil
 	case modeEither:
-		return http.HandlerFunc(newLearner(*s, next, enforcer, clock, log).decide), nil
+		return http.HandlerFunc(newLearner(*s, next, enforcer, clock, t, nil).decide), nil
 	}
-	return http.HandlerFunc(newLearner(*s, next, nil, clock, log).decide), nil
+	return http.HandlerFunc(newLearner(*s, next, nil, clock, t, nil).decide), nil
 }
 
 func (h *house) answer(middleware, from string, state *tls.ConnectionState) int {
@@ -188,7 +190,7 @@ func TestWhatIsRememberedOfClientsIsBounded(t *testing.T) {
 	if s, err = parse(&Config{Mode: "learn", Store: []string{h.store("a")}}); err != nil {
 		t.Fatal(err)
 	}
-	l := newLearner(*s, next, nil, h.clock(), h.logger)
+	l := newLearner(*s, next, nil, h.clock(), teller{log: h.logger, store: s.stores[0]}, nil)
 	state := verified(certificate("cn:p"))
 	for i := 0; i < maxProofs+100; i++ {
 		l.decide(httptest.NewRecorder(), &http.Request{RemoteAddr: fmt.Sprint("203.0.113.7:", i), TLS: state})

@@ -7,15 +7,17 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 )
 
-// Why a connection proves nothing.
+// Why a request proves nothing.
 var (
 	errNoTLS         = errors.New("no TLS")
 	errNoCertificate = errors.New("no client certificate")
 	errNotVerified   = errors.New("client certificate not verified")
+	errNoUser        = errors.New("no user in the identity header")
 	errNotValidNow   = errors.New("client certificate expired or not yet valid")
 )
 
@@ -102,4 +104,13 @@ func identityOf(leaf *x509.Certificate) identity {
 	}
 	names = append(names, byFingerprint+hex.EncodeToString(sum[:]))
 	return identity{names: names, serial: fmt.Sprintf("%x", leaf.SerialNumber)}
+}
+
+// headerIdentity returns the identity that an earlier middleware wrote into a header.
+func headerIdentity(header http.Header, name string) (identity, error) {
+	value := header.Get(name)
+	if value == "" {
+		return identity{}, errNoUser
+	}
+	return identity{names: []string{"header:" + value}}, nil
 }

@@ -23,23 +23,25 @@ type learner struct {
 	next     http.Handler
 	unproven http.Handler // takes the requests without a valid proof; nil: they are rejected
 	clock    clock
-	log      *slog.Logger
+	teller   teller
 	rejecter *rejecter
 	store    *store
+	file     *stateFile        // nil: none
 	taken    map[string]*proof // by the connection's remote address, guarded by the store's mu
 }
 
 // A proof is what a learner took on a connection: a certificate, which the connection keeps, for a grant.
 type proof struct {
 	connection *tls.ConnectionState
-	until      moment // the last moment at which the certificate is valid
+	until      moment // the last moment at which the certificate is valid, and the state file needs no renewal
 	*grant
 }
 
-func newLearner(s settings, next, unproven http.Handler, clock clock, log *slog.Logger) *learner {
+func newLearner(s settings, next, unproven http.Handler, clock clock, teller teller, file *stateFile) *learner {
+	teller.store.limit(s.limits.maxIPs)
 	return &learner{
-		settings: s, next: next, unproven: unproven, clock: clock, log: log.With("middleware", s.name),
-		rejecter: newRejecter(s), store: s.stores[0], taken: map[string]*proof{},
+		settings: s, next: next, unproven: unproven, clock: clock, teller: teller,
+		rejecter: newRejecter(s), store: s.stores[0], file: file, taken: map[string]*proof{},
 	}
 }
 
@@ -51,6 +53,7 @@ func (l *learner) handler() http.Handler {
 	mu := &l.store.mu
 	list := l.store.list
 	recency := list.recency
+	counts := l.store.counts
 	taken := l.taken
 	since := l.clock.since
 	ttl := l.limits.ttl
@@ -70,6 +73,7 @@ func (l *learner) handler() http.Handler {
 		if p.own != nil {
 			p.own.MoveToBack(p.byIdentity)
 		}
+		counts.renewed++
 		p.proved = now
 		p.expires = now + ttl
 		mu.Unlock()
@@ -90,12 +94,18 @@ func (l *learner) decide(rw http.ResponseWriter, req *http.Request) {
 	}
 	if err != nil {
 		l.note("refused", err, req, addr, id, now)
-		l.rejecter.reject(rw, req, err.Error())
+		l.rejecter.reject(rw, req, err)
 		return
 	}
 	g, err := l.learn(addr, id, now)
 	if err != nil {
 		l.note("not learned", err, req, addr, id, now)
+	}
+	if g != nil && l.file != nil {
+		_ = l.file.keep(l.teller, now) // told there; who has given a proof isn't to suffer from it
+		if fresh := l.file.fresh(); fresh.Before(until) {
+			until = fresh
+		}
 	}
 	if g != nil && l.direct {
 		l.remember(req.RemoteAddr, &proof{connection: req.TLS, until: until.Sub(epoch), grant: g})
@@ -103,26 +113,35 @@ func (l *learner) decide(rw http.ResponseWriter, req *http.Request) {
 	l.next.ServeHTTP(rw, req)
 }
 
-// learn records that id gave its proof at addr, and logs what is new. It returns no grant if addr is in the source
+// learn records that id gave its proof at addr, and tells what is new. It returns no grant if addr is in the source
 // range, and fails if the address may not be learned.
 func (l *learner) learn(addr netip.Addr, id identity, now time.Time) (*grant, error) {
-	switch {
-	case l.sourceRange.contains(addr):
+	if l.sourceRange.contains(addr) {
 		return nil, nil
-	case !isUnicast(addr):
-		return nil, errNoAddress
-	case !l.allowPrivate && !isPublic(addr):
-		return nil, errPrivate
+	}
+	if err := l.learnable(addr); err != nil {
+		return nil, err
 	}
 	ip := clientPrefix(addr, l.ipv6Subnet)
 	g, learned, evicted := l.store.learn(ip, id, l.limits, l.clock.since(epoch))
 	if learned {
-		l.log.Info("learned", append(about(l.store, ip, id), "expires", now.Add(l.limits.ttl))...)
+		l.teller.tell(slog.LevelInfo, event{at: now, what: "learned", ip: ip, identity: id}, "expires", now.Add(l.limits.ttl))
 	}
 	for _, gone := range evicted {
-		l.log.Info("evicted", about(l.store, gone.address.ip, gone.identity)...)
+		l.teller.tell(slog.LevelInfo, event{at: now, what: "evicted", ip: gone.address.ip, identity: gone.identity})
 	}
 	return g, nil
+}
+
+// learnable returns why addr may not be learned; nil if it may.
+func (s *settings) learnable(addr netip.Addr) error {
+	switch {
+	case !isUnicast(addr):
+		return errNoAddress
+	case !s.allowPrivate && !isPublic(addr):
+		return errPrivate
+	}
+	return nil
 }
 
 // remember keeps p for the connection's next request. The memory is bounded by forgetting any other.
@@ -138,24 +157,7 @@ func (l *learner) remember(remoteAddr string, p *proof) {
 	l.taken[remoteAddr] = p
 }
 
-// note logs a matter that recurs with every request: once a minute and store.
-func (l *learner) note(event string, matter error, req *http.Request, addr netip.Addr, id identity, now time.Time) {
-	if l.store.note(matter.Error(), now) {
-		l.log.Warn(event, append(about(l.store, clientPrefix(addr, l.ipv6Subnet), id), "remote", req.RemoteAddr, "reason", matter.Error())...)
-	}
-}
-
-// about returns what an event is about, as slog's keys and values.
-func about(store *store, ip netip.Prefix, id identity) []any {
-	args := []any{"store", store.name}
-	switch {
-	case ip.IsSingleIP():
-		args = append(args, "ip", ip.Addr().String())
-	case ip.IsValid():
-		args = append(args, "ip", ip.String())
-	}
-	if len(id.names) > 0 {
-		args = append(args, "identity", id.name(), "fingerprint", id.fingerprint(), "serial", id.serial)
-	}
-	return args
+func (l *learner) note(what string, matter error, req *http.Request, addr netip.Addr, id identity, now time.Time) {
+	e := event{at: now, what: what, ip: clientPrefix(addr, l.ipv6Subnet), identity: id, why: matter.Error()}
+	l.teller.note(e, "remote", req.RemoteAddr)
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // kinds are those of an identity's names.
-var kinds = []string{"cn", "dns", "email", "uri", "sha256"}
+var kinds = []string{"cn", "dns", "email", "uri", "sha256", "header"}
 
 // A pattern matches names of one kind: those that begin with prefix and end with suffix, or, unless it is
 // open, the name that is prefix.

@@ -25,15 +25,24 @@ import (
 // the same, that Traefik's weak decoding doesn't round 4.7 or take "" for 0, and that all faults are
 // reported together. An empty field means the default.
 type Config struct {
-	// Mode is "learn", "enforce" or "either" (learn with a proof, else enforce). Required.
+	// Mode is "learn", "enforce", "either" (learn with a proof, else enforce) or "status" (answer with a page that
+	// shows and revokes grants). Required.
 	Mode string
 
 	// Store names the store, any text. Default: "default". In mode enforce there may be several, and a
-	// grant in one of them is enough.
+	// grant in one of them is enough; in mode status, all are shown.
 	Store []string
 
-	// Identities are patterns of who may be learned or, in mode enforce, whose grants count: "kind:value" with
-	// the kinds cn, dns, email, uri and sha256; a "*" at the end or the start of value stands for the
+	// Proof is what counts as proof: "certificate", a verified client certificate, or, in mode status, "request",
+	// every request that gets this far. Default: "certificate". Not in mode enforce.
+	Proof string
+
+	// IdentityHeader is, with proof "request", the header that an earlier middleware sets to the user: whoever lacks
+	// it is rejected, and the identity is "header:" and its value. Default: none, and everybody passes.
+	IdentityHeader string
+
+	// Identities are patterns of who may be learned or see the status page or, in mode enforce, whose grants count: "kind:value" with
+	// the kinds cn, dns, email, uri, sha256 and header; a "*" at the end or the start of value stands for the
 	// rest. Default: everybody.
 	Identities []string
 
@@ -64,6 +73,10 @@ type Config struct {
 	// a host that it doesn't know. Default: 403.
 	RejectStatusCode string
 
+	// StateFile is the path of the file that keeps the store across restarts; its folder must exist. A store has one
+	// file, a file one store. Default: none. Only in the modes learn and either.
+	StateFile string
+
 	// Unknown takes the keys that are no option, so that New can refuse them.
 	Unknown map[string]any `mapstructure:",remain"`
 }
@@ -91,10 +104,10 @@ func CreateConfig() *Config {
 	return &Config{}
 }
 
-// New makes a middleware named name in front of next. Traefik calls it for each router and reload. Its error
-// tells all faults of config; Traefik then takes the router down, so that nothing opens.
-func New(_ context.Context, next http.Handler, config *Config, name string) (http.Handler, error) {
-	return newHandler(next, config, name, clock{time.Now, time.Since}, slog.New(slog.NewTextHandler(os.Stdout, nil)))
+// New makes a middleware named name in front of next. Traefik calls it for each router and reload, and cancels ctx
+// at the next reload. Its error tells all faults of config; Traefik then takes the router down, so that nothing opens.
+func New(ctx context.Context, next http.Handler, config *Config, name string) (http.Handler, error) {
+	return newHandler(ctx, next, config, name, clock{time.Now, time.Since}, slog.New(slog.NewTextHandler(os.Stdout, nil)))
 }
 
 // A clock is time.Now and time.Since, or what stands in for them in a test.
@@ -103,18 +116,28 @@ type clock struct {
 	since func(time.Time) time.Duration
 }
 
-func newHandler(next http.Handler, config *Config, name string, clock clock, log *slog.Logger) (http.Handler, error) {
+func newHandler(ctx context.Context, next http.Handler, config *Config, name string, clock clock, log *slog.Logger) (http.Handler, error) {
 	s, err := parse(config)
 	if err != nil {
 		return nil, fmt.Errorf("mtlsallowlist: middleware %q: %w", name, err)
 	}
 	s.name = name
+	log = log.With("middleware", name)
 	var unproven http.Handler
 	switch s.mode {
 	case modeEnforce:
 		return newEnforcer(*s, next, clock).handler(), nil
+	case modeStatus:
+		return newStatus(*s, clock, log), nil
 	case modeEither:
 		unproven = newEnforcer(*s, next, clock).handler()
 	}
-	return newLearner(*s, next, unproven, clock, log).handler(), nil
+	t := teller{log: log, store: s.stores[0]}
+	var file *stateFile
+	if s.stateFile != "" {
+		if file, err = openStateFile(ctx, t, s, clock.now()); err != nil {
+			return nil, fmt.Errorf("mtlsallowlist: middleware %q: stateFile: invalid value %q: %w", name, s.stateFile, err)
+		}
+	}
+	return newLearner(*s, next, unproven, clock, t, file).handler(), nil
 }

@@ -21,7 +21,8 @@ type house struct {
 	now      time.Time
 	log      bytes.Buffer
 	logger   *slog.Logger
-	make     func(http.Handler, *Config, string, clock, *slog.Logger) (http.Handler, error) // newHandler, unless a test says otherwise
+	cancel   context.CancelFunc                                                                              // of the last reload
+	make     func(context.Context, http.Handler, *Config, string, clock, *slog.Logger) (http.Handler, error) // newHandler, unless a test says otherwise
 	handlers map[string]http.Handler
 }
 
@@ -31,7 +32,7 @@ var houses int
 func newHouse(t *testing.T, configs map[string]Config) *house {
 	t.Helper()
 	houses++
-	h := &house{t: t, number: houses, now: t0, make: newHandler}
+	h := &house{t: t, number: houses, now: t0, make: newHandler, cancel: func() {}}
 	h.logger = slog.New(slog.NewTextHandler(&h.log, nil))
 	h.handlers = h.reload(configs)
 	return h
@@ -55,6 +56,9 @@ func (h *house) reload(configs map[string]Config) map[string]http.Handler {
 	h.t.Helper()
 	next := http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { fmt.Fprint(rw, "welcome") })
 	handlers := map[string]http.Handler{}
+	h.cancel()
+	var ctx context.Context
+	ctx, h.cancel = context.WithCancel(context.Background())
 	for name, config := range configs {
 		own := []string{}
 		for _, store := range config.Store {
@@ -64,7 +68,7 @@ func (h *house) reload(configs map[string]Config) map[string]http.Handler {
 			own = append(own, h.store("default"))
 		}
 		config.Store = own
-		handler, err := h.make(next, &config, name, h.clock(), h.logger)
+		handler, err := h.make(ctx, next, &config, name, h.clock(), h.logger)
 		if err != nil {
 			h.t.Fatal(err)
 		}

@@ -8,6 +8,8 @@ import (
 	"math/big"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"strings"
 	"time"
 )
 
@@ -21,6 +23,7 @@ func init() {
 	next := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
 	s := settings{
 		name:             "rehearsal",
+		proof:            proofCertificate,
 		stores:           []*store{newStore("rehearsal")},
 		identities:       patterns{{prefix: "sha256:", open: true}},
 		limits:           limits{ttl: time.Hour, maxIPs: 1, maxIPsPerIdentity: 1},
@@ -30,23 +33,36 @@ func init() {
 		ipv6Subnet:       64,
 		rejectStatusCode: http.StatusForbidden,
 	}
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	enforcer := newEnforcer(s, next, clock{time.Now, time.Since}).handler()
-	learner := newLearner(s, next, nil, clock{time.Now, time.Since}, slog.New(slog.NewTextHandler(io.Discard, nil))).handler()
+	learner := newLearner(s, next, nil, clock{time.Now, time.Since}, teller{log: log, store: s.stores[0]}, nil).handler()
+	page := newStatus(s, clock{time.Now, time.Since}, log)
 	for _, request := range []struct {
 		handler    http.Handler
 		remoteAddr string
 		state      *tls.ConnectionState
+		url        string // with the method before it, where that matters
 	}{
-		{learner, "203.0.113.7:1", unproven},
-		{learner, "203.0.113.7:1", proof},
-		{learner, "203.0.113.7:1", proof},
-		{learner, "[2001:db8::7]:1", proof}, // evicts the one before
-		{learner, "192.168.0.7:1", proof},   // isn't learned
-		{enforcer, "[2001:db8::7]:1", nil},
-		{enforcer, "[2001:db8::7]:1", nil},
-		{enforcer, "203.0.113.7:1", nil},
+		{learner, "203.0.113.7:1", unproven, ""},
+		{learner, "203.0.113.7:1", proof, ""},
+		{learner, "203.0.113.7:1", proof, ""},
+		{learner, "[2001:db8::7]:1", proof, ""}, // evicts the one before
+		{learner, "192.168.0.7:1", proof, ""},   // isn't learned
+		{enforcer, "[2001:db8::7]:1", nil, ""},
+		{enforcer, "[2001:db8::7]:1", nil, ""},
+		{enforcer, "203.0.113.7:1", nil, ""},
+		{page, "203.0.113.7:1", unproven, "GET /"},
+		{page, "203.0.113.7:1", proof, "GET /"},
+		{page, "203.0.113.7:1", proof, "GET /grants"},
+		{page, "203.0.113.7:1", proof, "GET /metrics"},
+		{page, "203.0.113.7:1", proof, "DELETE /grants?ip=2001:db8::7"},
 	} {
-		req := &http.Request{Method: http.MethodGet, RemoteAddr: request.remoteAddr, TLS: request.state}
+		method, address, _ := strings.Cut(request.url, " ")
+		parsed, err := url.Parse(address)
+		if err != nil {
+			panic(err) // of the rows above
+		}
+		req := &http.Request{Method: method, URL: parsed, RemoteAddr: request.remoteAddr, TLS: request.state}
 		request.handler.ServeHTTP(httptest.NewRecorder(), req)
 	}
 }

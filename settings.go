@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,7 +17,16 @@ const (
 	modeLearn   = "learn"
 	modeEnforce = "enforce"
 	modeEither  = "either"
+	modeStatus  = "status"
 )
+
+const (
+	proofCertificate = "certificate"
+	proofRequest     = "request"
+)
+
+// headerBytes are what a header's name is made of (RFC 9110, token).
+const headerBytes = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 // maxTTL keeps deadlines countable.
 const maxTTL = 100 * 365 * 24 * time.Hour
@@ -25,7 +35,9 @@ const maxTTL = 100 * 365 * 24 * time.Hour
 type settings struct {
 	name             string // of the middleware
 	mode             string
-	stores           []*store // exactly one unless the mode is enforce
+	stores           []*store // exactly one if the mode is learn or either
+	proof            string
+	identityHeader   string // empty: none
 	identities       patterns
 	limits           limits
 	allowPrivate     bool
@@ -34,6 +46,7 @@ type settings struct {
 	direct           bool // whether address is that of the connection
 	ipv6Subnet       int
 	rejectStatusCode int
+	stateFile        string // empty: none
 }
 
 // A reader reads texts, and collects the faults that it finds on the way.
@@ -48,7 +61,7 @@ func parse(config *Config) (*settings, error) {
 	r.unknown("ipStrategy.", config.IPStrategy.Unknown)
 	s := &settings{mode: r.mode(config)}
 	names := r.list("store", config.Store, "default")
-	if len(names) > 1 && s.mode != modeEnforce {
+	if len(names) > 1 && (s.mode == modeLearn || s.mode == modeEither) {
 		r.fault("store", strings.Join(names, ","), "want exactly one in mode %q", s.mode)
 	}
 	for _, text := range r.list("identities", config.Identities) {
@@ -58,6 +71,7 @@ func parse(config *Config) (*settings, error) {
 		}
 		s.identities = append(s.identities, pattern)
 	}
+	r.proof(config, s)
 	s.limits = limits{
 		ttl:               r.duration("ttl", config.TTL, 24*time.Hour),
 		maxIPs:            r.number("maxIPs", config.MaxIPs, 10, 1, 1<<31-1),
@@ -71,6 +85,10 @@ func parse(config *Config) (*settings, error) {
 	s.direct = depth == 0 && excluded.len() == 0
 	s.ipv6Subnet = r.number("ipStrategy.ipv6Subnet", config.IPStrategy.IPv6Subnet, 64, 1, 128)
 	s.rejectStatusCode = r.number("rejectStatusCode", config.RejectStatusCode, http.StatusForbidden, 400, 599)
+	s.stateFile = strings.TrimSpace(config.StateFile)
+	if config.StateFile != "" && s.stateFile == "" {
+		r.fault("stateFile", config.StateFile, "want a path")
+	}
 	if len(r.faults) > 0 {
 		return nil, errors.Join(r.faults...)
 	}
@@ -86,23 +104,52 @@ func (r *reader) fault(key, value, format string, args ...any) {
 
 // mode also finds the options that the mode has no use for: who sets them expects something of them.
 func (r *reader) mode(config *Config) string {
-	switch config.Mode {
-	case modeLearn, modeEither:
-	case modeEnforce:
-		for _, option := range [][2]string{
-			{"ttl", config.TTL},
-			{"maxIPs", config.MaxIPs},
-			{"maxIPsPerIdentity", config.MaxIPsPerIdentity},
-			{"allowPrivate", config.AllowPrivate},
-		} {
-			if option[1] != "" {
-				r.fault(option[0], option[1], "has no meaning in mode %q: set it where the address is learned", modeEnforce)
-			}
+	learning := []string{modeLearn, modeEither}
+	if !slices.Contains([]string{modeLearn, modeEnforce, modeEither, modeStatus}, config.Mode) {
+		r.fault("mode", config.Mode, "want %q, %q, %q or %q", modeLearn, modeEnforce, modeEither, modeStatus)
+		return config.Mode
+	}
+	for _, option := range []struct {
+		key, value string
+		modes      []string
+	}{
+		{"proof", config.Proof, []string{modeLearn, modeEither, modeStatus}},
+		{"identityHeader", config.IdentityHeader, []string{modeLearn, modeEither, modeStatus}},
+		{"ttl", config.TTL, learning},
+		{"maxIPs", config.MaxIPs, learning},
+		{"maxIPsPerIdentity", config.MaxIPsPerIdentity, learning},
+		{"allowPrivate", config.AllowPrivate, learning},
+		{"stateFile", config.StateFile, learning},
+		{"sourceRange", strings.Join(config.SourceRange, ","), []string{modeLearn, modeEnforce, modeEither}},
+	} {
+		if option.value != "" && !slices.Contains(option.modes, config.Mode) {
+			r.fault(option.key, option.value, "has no meaning in mode %q: it is for %s", config.Mode, strings.Join(option.modes, ", "))
 		}
-	default:
-		r.fault("mode", config.Mode, "want %q, %q or %q", modeLearn, modeEnforce, modeEither)
 	}
 	return config.Mode
+}
+
+// proof reads what counts as proof.
+func (r *reader) proof(config *Config, s *settings) {
+	s.proof = strings.TrimSpace(config.Proof)
+	s.identityHeader = strings.TrimSpace(config.IdentityHeader)
+	switch {
+	case config.Proof == "":
+		s.proof = proofCertificate
+	case s.proof == proofCertificate || s.proof == proofRequest && s.mode == modeStatus:
+	case s.mode == modeStatus:
+		r.fault("proof", config.Proof, "want %q or %q", proofCertificate, proofRequest)
+	default:
+		r.fault("proof", config.Proof, "want %q", proofCertificate)
+	}
+	switch {
+	case config.IdentityHeader != "" && s.proof == proofCertificate:
+		r.fault("identityHeader", config.IdentityHeader, "has no meaning with proof %q", proofCertificate)
+	case strings.Trim(s.identityHeader, headerBytes) != "" || config.IdentityHeader != "" && s.identityHeader == "":
+		r.fault("identityHeader", config.IdentityHeader, `want the name of a header, e.g. "X-Forwarded-User"`)
+	case s.proof == proofRequest && s.identityHeader == "" && len(config.Identities) > 0:
+		r.fault("identities", strings.Join(config.Identities, ","), "without identityHeader a request has no identity")
+	}
 }
 
 // list trims the parts, which labels give as "a, b". A list that is there but empty is a fault: where the

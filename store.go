@@ -6,18 +6,19 @@ import (
 	"time"
 )
 
-// noteInterval is how long a store keeps quiet about a matter that recurs with every request.
-const noteInterval = time.Minute
-
 // A store is a named allowlist that every middleware instance naming it shares.
 // It is safe for concurrent use.
 type store struct {
 	name string
 
-	mu     sync.RWMutex
-	list   *allowlist
-	nobody *grant               // stands for having no grant, until there is a new one
-	noted  map[string]time.Time // when a recurring matter was last logged
+	mu      sync.Mutex // not an RWMutex: letting somebody in is counted, too
+	list    *allowlist
+	nobody  *grant // stands for having no grant, until there is a new one
+	maxIPs  int    // that of the learner made last; 0: there was none
+	counts  *counts
+	journal journal
+	changes int        // how many there were that a state file has to have
+	file    *stateFile // nil: none
 }
 
 // stores is the one piece of state of the package. It has to be package-level: Traefik makes new handlers
@@ -25,10 +26,11 @@ type store struct {
 var stores = struct {
 	mu     sync.Mutex
 	byName map[string]*store
-}{byName: map[string]*store{}}
+	files  map[string]*stateFile // by path
+}{byName: map[string]*store{}, files: map[string]*stateFile{}}
 
 func newStore(name string) *store {
-	return &store{name: name, list: newAllowlist(), nobody: newNobody(), noted: map[string]time.Time{}}
+	return &store{name: name, list: newAllowlist(), nobody: newNobody(), counts: newCounts(), journal: newJournal()}
 }
 
 func newNobody() *grant {
@@ -50,8 +52,8 @@ func openStore(name string) *store {
 // find returns a grant that an identity that who matches holds for ip at now, or else nobody: whoever has no grant has
 // none as long as that expires at unknown. The caller must have the store's lock to look.
 func (s *store) find(ip netip.Prefix, who patterns, now moment) (g *grant, found bool) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	g = s.list.find(ip, who, now)
 	if g == nil {
 		return s.nobody, false
@@ -63,24 +65,109 @@ func (s *store) find(ip netip.Prefix, who patterns, now moment) (g *grant, found
 func (s *store) learn(ip netip.Prefix, id identity, limits limits, now moment) (g *grant, learned bool, evicted []*grant) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	grants := s.list.made
+	made := s.list.made
 	g, learned, evicted = s.list.add(ip, id, limits, now)
-	if s.list.made != grants {
-		s.nobody.expires = over
-		s.nobody = newNobody()
+	if learned {
+		s.counts.learned++
+	} else {
+		s.counts.renewed++
+	}
+	s.counts.evicted += len(evicted)
+	if s.list.made != made || len(evicted) > 0 {
+		s.changedLocked()
 	}
 	return g, learned, evicted
 }
 
-// note reports whether matter should be logged: it should if it hasn't been within noteInterval.
+// changedLocked takes note that grants came or went.
+func (s *store) changedLocked() {
+	s.changes++
+	s.nobody.expires = over
+	s.nobody = newNobody()
+}
+
+// revoke ends the grants of the addresses in ips and of the identity with that name, and returns them. The zero ips
+// and the empty name stand for all.
+func (s *store) revoke(ips netip.Prefix, name string, now moment) []*grant {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.list.removeExpired(now)
+	revoked := s.list.revoke(ips, name)
+	s.counts.revoked += len(revoked)
+	if len(revoked) > 0 {
+		s.changedLocked()
+	}
+	return revoked
+}
+
+// admitted counts a request that was let in.
+func (s *store) admitted() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.counts.admitted++
+}
+
+// rejected counts a request that was rejected.
+func (s *store) rejected(why error) {
+	n := s.rejections(why)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	*n++
+}
+
+// rejections returns the count of requests rejected for a reason, which the store's lock guards.
+func (s *store) rejections(why error) *int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.counts.rejections(why.Error())
+}
+
+// limit makes known how many IPs the store may hold.
+func (s *store) limit(maxIPs int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.maxIPs = maxIPs
+}
+
+// limitIPs returns how many IPs the store may hold; 0 if nobody learns for it.
+func (s *store) limitIPs() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.maxIPs
+}
+
+// holds reports whether there is a grant for ip at now.
+func (s *store) holds(ip netip.Prefix, now moment) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.list.find(ip, nil, now) != nil
+}
+
+// lastEvents returns what happened last, the oldest first.
+func (s *store) lastEvents() []event {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]event{}, s.journal.events...)
+}
+
+// stateFile returns the file that keeps the store; nil if there is none.
+func (s *store) stateFile() *stateFile {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.file
+}
+
+// note reports whether matter should be told: it should if it hasn't been within noteInterval.
 // Matters must be few and fixed, not made of what clients send.
 func (s *store) note(matter string, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	last, seen := s.noted[matter]
-	if seen && now.Sub(last) < noteInterval {
-		return false
-	}
-	s.noted[matter] = now
-	return true
+	return s.journal.note(matter, now)
+}
+
+// record keeps an event for the status page.
+func (s *store) record(e event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.journal.record(e)
 }

@@ -8,8 +8,9 @@ import (
 
 // options lists the keys that Config and IPStrategy know.
 var options = []string{
-	"mode", "store", "identities", "ttl", "maxIPs", "maxIPsPerIdentity", "allowPrivate", "sourceRange",
+	"mode", "store", "proof", "identityHeader", "identities", "ttl", "maxIPs", "maxIPsPerIdentity", "allowPrivate", "sourceRange",
 	"ipStrategy.depth", "ipStrategy.excludedIPs", "ipStrategy.ipv6Subnet", "rejectStatusCode",
+	"stateFile",
 }
 
 // unknown finds keys that are no option, in order, and names the option that each may have been meant for.

@@ -1,0 +1,199 @@
+package mtlsallowlist
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"html/template"
+	"net/http"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// shownEvents is how many events of each store are shown.
+const shownEvents = 20
+
+// contentSecurityPolicy lets the page run nothing, load nothing but its own style, and post to its own site only.
+var contentSecurityPolicy = "default-src 'none'; style-src 'sha256-" + styleHash() + "'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+func styleHash() string {
+	sum := sha256.Sum256([]byte(pageStyle))
+	return base64.StdEncoding.EncodeToString(sum[:])
+}
+
+func newPage() *template.Template {
+	page := strings.Replace(pageHTML, "STYLE", pageStyle, 1)
+	return template.Must(template.New("page").Parse(page))
+}
+
+// A view is what the page shows, ready as text. The template escapes it.
+type view struct {
+	Path    string // of the page, with a slash at its end
+	Notice  string // what the last form did
+	Viewer  viewerView
+	Stores  []storeView
+	Checked instant
+}
+
+type viewerView struct {
+	IP       string
+	Admitted bool
+	Hint     string // why not
+}
+
+type storeView struct {
+	Name     string
+	Value    string // as revoking takes it
+	IPs      int
+	MaxIPs   int
+	Full     int // percent
+	Learns   bool
+	Kept     string // the state file
+	Problems []string
+	Grants   []grantView
+	IPList   []choice // by which several grants can be revoked
+	Who      []choice
+	Events   []eventView
+}
+
+type grantView struct {
+	IP       string
+	Prefix   string // as revoking takes it
+	Yours    bool
+	Identity string
+	Name     string // as revoking takes it: quoted, for no form carries every byte
+	Others   string
+	Serial   string
+	Short    string // of the fingerprint
+	Learned  instant
+	Proved   instant
+	Expires  instant
+	Left     int // percent of the lifetime
+}
+
+type choice struct {
+	Value string
+	Text  string
+	Count string // of grants
+}
+
+type eventView struct {
+	What string
+	IP   string
+	Who  string
+	Why  string
+	At   instant
+}
+
+// An instant is a time as one says it, and exactly.
+type instant struct {
+	Text  string
+	Exact string
+	RFC   string
+}
+
+func (p *status) writePage(rw http.ResponseWriter, req *http.Request, now time.Time) {
+	text := &strings.Builder{}
+	if err := p.page.Execute(text, p.view(req, now)); err != nil {
+		http.Error(rw, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	rw.Header().Set("Content-Type", "text/html; charset=utf-8")
+	_, _ = rw.Write([]byte(text.String())) // whoever has left reads no answer
+}
+
+func (p *status) view(req *http.Request, now time.Time) view {
+	v := view{Path: standsAt(req), Checked: instantOf(now, "now")}
+	if n, err := strconv.Atoi(req.URL.Query().Get("revoked")); err == nil && n >= 0 {
+		v.Notice = counted(n, "grant") + " revoked."
+	}
+	mine := p.viewerIP(req)
+	switch {
+	case !mine.IsValid():
+		v.Viewer.Hint = "Your address can't be read: see ipStrategy."
+	default:
+		v.Viewer = viewerView{IP: shortPrefix(mine.String()), Admitted: p.admitted(mine, now)}
+		if !v.Viewer.Admitted && !isPublic(mine.Addr()) {
+			v.Viewer.Hint = "It is a private address, as of a gateway: it isn't learned unless allowPrivate is set."
+		}
+	}
+	for _, store := range p.stores {
+		v.Stores = append(v.Stores, storeViewOf(store, mine.String(), now))
+	}
+	return v
+}
+
+func storeViewOf(store *store, mine string, now time.Time) storeView {
+	grants, _ := store.grants(now)
+	v := storeView{Name: printable(store.name), Value: store.name, MaxIPs: store.limitIPs()}
+	v.Learns = v.MaxIPs > 0
+	if file := store.stateFile(); file != nil {
+		v.Kept = printable(file.path)
+		if err := file.failure(); err != nil {
+			v.Problems = append(v.Problems, "The state can't be written, and would be lost at a restart: "+printable(err.Error()))
+		}
+	}
+	ips, names := map[string]int{}, map[string]int{}
+	for _, g := range grants {
+		prefix, name := g.ip.String(), g.identity.name()
+		ips[prefix]++
+		names[name]++
+		shown := grantView{
+			IP: shortPrefix(prefix), Prefix: prefix, Yours: prefix == mine,
+			Identity: printable(name), Name: strconv.QuoteToASCII(name), Serial: g.identity.serial,
+			Learned: instantOf(g.learned, ago(now.Sub(g.learned))),
+			Proved:  instantOf(g.proved, ago(now.Sub(g.proved))),
+			Expires: instantOf(g.expires, span(g.expires.Sub(now))+" left"),
+			Left:    percent(int(g.expires.Sub(now)/time.Millisecond), int(g.expires.Sub(g.proved)/time.Millisecond)),
+		}
+		others := []string{}
+		for _, other := range g.identity.names[1:] {
+			if !strings.HasPrefix(other, byFingerprint) {
+				others = append(others, printable(other))
+			}
+		}
+		shown.Others = strings.Join(others, ", ")
+		if fingerprint := g.identity.fingerprint(); fingerprint != "" {
+			shown.Short = fingerprint[:16]
+		}
+		v.Grants = append(v.Grants, shown)
+	}
+	v.IPs = len(ips)
+	v.Full = percent(v.IPs, v.MaxIPs)
+	v.IPList, v.Who = choices(ips, shortPrefix), choices(names, printable)
+	for i := range v.Who {
+		v.Who[i].Value = strconv.QuoteToASCII(v.Who[i].Value)
+	}
+	events := store.lastEvents()
+	for i := len(events) - 1; i >= 0 && len(v.Events) < shownEvents; i-- {
+		v.Events = append(v.Events, eventViewOf(events[i], now))
+	}
+	return v
+}
+
+func eventViewOf(e event, now time.Time) eventView {
+	v := eventView{What: e.what, Why: printable(e.why), At: instantOf(e.at, ago(now.Sub(e.at)))}
+	if e.ip.IsValid() {
+		v.IP = shortPrefix(e.ip.String())
+	}
+	if len(e.identity.names) > 0 {
+		v.Who = printable(e.identity.name())
+	}
+	return v
+}
+
+// choices are the keys in order.
+func choices(counts map[string]int, text func(string) string) []choice {
+	list := []choice{}
+	for value, n := range counts {
+		list = append(list, choice{Value: value, Text: text(value), Count: counted(n, "grant")})
+	}
+	sort.Slice(list, func(i, j int) bool { return list[i].Value < list[j].Value })
+	return list
+}
+
+func instantOf(t time.Time, text string) instant {
+	t = t.UTC()
+	return instant{Text: text, Exact: t.Format("2006-01-02 15:04:05 UTC"), RFC: t.Format(time.RFC3339)}
+}

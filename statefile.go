@@ -1,0 +1,204 @@
+package mtlsallowlist
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+)
+
+// renewalInterval is how long a state file may lack a mere renewal.
+const renewalInterval = time.Minute
+
+// maxState is the largest state file that is read, in bytes: a million grants.
+const maxState = 1 << 28
+
+// A stateFile keeps a store across restarts of Traefik. It is written to a new file which then takes the old one's
+// place, so that it is whole at every moment. It is safe for concurrent use.
+type stateFile struct {
+	path  string
+	store string // the name; not the store itself, since Yaegi 0.16 mixes up types that refer to each other
+
+	// Whose option it is, as long as the context isn't done: guarded by stores.mu.
+	middleware string
+	owner      context.Context
+
+	mu     sync.Mutex // held while writing; taken before the store's
+	tried  int        // how many of the store's changes it has, or should have
+	at     time.Time  // when it was last written, or could not be
+	failed error      // why it could not be written the last time
+}
+
+// openStateFile returns the file that s asks for. At first, what it holds is
+// put into the store. Its error says what is wrong with the option.
+func openStateFile(ctx context.Context, t teller, s *settings, now time.Time) (*stateFile, error) {
+	path, err := filepath.Abs(s.stateFile)
+	if err != nil {
+		return nil, err
+	}
+	stores.mu.Lock()
+	defer stores.mu.Unlock()
+	f := stores.files[path]
+	if f != nil && f.store != t.store.name && f.owner.Err() == nil {
+		return nil, fmt.Errorf("it keeps the store %q already, for middleware %q: a store needs a file of its own", f.store, f.middleware)
+	}
+	if other := t.store.file; other != nil && other.path != path && other.owner.Err() == nil {
+		return nil, fmt.Errorf("the store %q is kept in %q already, for middleware %q: a store has one file", t.store.name, other.path, other.middleware)
+	}
+	if f == nil || f.store != t.store.name {
+		f = &stateFile{path: path, store: t.store.name}
+		if err := errors.Join(f.clear(), f.restore(t, s, now)); err != nil {
+			return nil, err
+		}
+	}
+	if t.store.file != f {
+		f.at = time.Time{}
+		if err := f.keep(t, now); err != nil {
+			return nil, err
+		}
+	}
+	f.middleware, f.owner = s.name, ctx
+	stores.files[path] = f
+	t.store.mu.Lock()
+	defer t.store.mu.Unlock()
+	t.store.file = f
+	return f, nil
+}
+
+// restore reads the file into the store.
+func (f *stateFile) restore(t teller, s *settings, now time.Time) error {
+	data, err := f.read()
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	saved, err := parseState(data)
+	if err != nil {
+		return f.setAside(t, err, now)
+	}
+	if saved.Format != stateFormat {
+		return fmt.Errorf("its format %d is that of a newer version of the plugin: this one knows format %d", saved.Format, stateFormat)
+	}
+	if saved.Store != f.store {
+		return fmt.Errorf("it keeps the store %q, not %q: a store needs a file of its own", saved.Store, f.store)
+	}
+	restored := t.store.restore(saved.Grants, s, now)
+	t.tell(slog.LevelInfo, event{at: now, what: "restored"}, "grants", restored, "dropped", len(saved.Grants)-restored, "stateFile", f.path)
+	return nil
+}
+
+func (f *stateFile) read() ([]byte, error) {
+	file, err := os.Open(f.path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, maxState+1))
+	if err == nil && len(data) > maxState {
+		err = fmt.Errorf("it is larger than %d bytes", maxState)
+	}
+	return data, err
+}
+
+// setAside renames a file that can't be read as ours, since the state is going to be written in its place.
+func (f *stateFile) setAside(t teller, why error, now time.Time) error {
+	aside := f.path + ".unreadable-" + now.UTC().Format("20060102T150405.000000000")
+	if err := os.Rename(f.path, aside); err != nil {
+		return err
+	}
+	t.tell(slog.LevelError, event{at: now, what: "failed", why: why.Error()}, "stateFile", f.path, "movedTo", aside)
+	return nil
+}
+
+// keep writes the store, unless the file has its changes, and its renewals of a minute ago. What the store held when
+// keep was called is on disk when it returns without an error; several who wait are served by one write.
+func (f *stateFile) keep(t teller, now time.Time) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	age := now.Sub(f.at)
+	if f.tried == t.store.changed() && age >= 0 && age < renewalInterval {
+		return nil
+	}
+	saved, changes := t.store.state(now)
+	f.tried, f.at = changes, now
+	before := f.failed
+	f.failed = f.write(saved)
+	if f.failed != nil {
+		t.store.unsaved()
+	}
+	if f.failed != nil && before == nil {
+		t.tell(slog.LevelError, event{at: now, what: "failed", why: f.failed.Error()}, "stateFile", f.path)
+	}
+	return f.failed
+}
+
+// fresh returns until when a renewal need not be written.
+func (f *stateFile) fresh() time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.at.Add(renewalInterval)
+}
+
+// failure returns why the file could not be written the last time; nil if it could.
+func (f *stateFile) failure() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.failed
+}
+
+func (f *stateFile) write(saved state) error {
+	data, err := json.MarshalIndent(saved, "", " ")
+	if err != nil {
+		return err
+	}
+	folder, name := filepath.Split(f.path)
+	temporary, err := os.CreateTemp(folder, name+".*.tmp") // of mode 0600
+	if err != nil {
+		return err
+	}
+	_, err = temporary.Write(append(data, '\n'))
+	if err == nil {
+		err = temporary.Sync()
+	}
+	err = errors.Join(err, temporary.Close())
+	if err == nil {
+		err = os.Rename(temporary.Name(), f.path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(temporary.Name()))
+	}
+	return syncFolder(folder)
+}
+
+// syncFolder makes a rename in folder last.
+func syncFolder(folder string) error {
+	f, err := os.Open(folder)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// clear removes what was being written when Traefik was killed.
+func (f *stateFile) clear() error {
+	folder, name := filepath.Split(f.path)
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if strings.HasPrefix(entry.Name(), name+".") && strings.HasSuffix(entry.Name(), ".tmp") {
+			err = errors.Join(err, os.Remove(filepath.Join(folder, entry.Name())))
+		}
+	}
+	return err
+}

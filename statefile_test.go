@@ -1,0 +1,386 @@
+package mtlsallowlist
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// restart forgets what the process knows, and makes new middlewares.
+func (h *house) restart(configs map[string]Config) {
+	h.t.Helper()
+	h.cancel()
+	stores.mu.Lock()
+	for path, file := range stores.files {
+		if strings.HasPrefix(file.store, h.store("")) {
+			delete(stores.files, path)
+		}
+	}
+	for name := range stores.byName {
+		if strings.HasPrefix(name, h.store("")) {
+			delete(stores.byName, name)
+		}
+	}
+	stores.mu.Unlock()
+	h.handlers = h.reload(configs)
+}
+
+// saved reads a state file.
+func saved(t *testing.T, path string) state {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := parseState(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// ips are those in a state file, the one proved last first.
+func (s state) ips() string {
+	texts := []string{}
+	for _, g := range s.Grants {
+		texts = append(texts, strings.TrimSuffix(g.IP, "/32"))
+	}
+	return strings.Join(texts, " ")
+}
+
+func TestAStoreSurvivesARestart(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.json")
+	configs := map[string]Config{
+		"learn":   {Mode: "learn", TTL: "1h", MaxIPs: "3", StateFile: path},
+		"enforce": {Mode: "enforce"},
+		"status":  {Mode: "status", Proof: "request"},
+	}
+	h := newHouse(t, configs)
+	h.walk("before", "learn 203.0.113.9 cn:gone=200; wait 30m; learn 203.0.113.7 cn:phone dns:phone.lan=200; wait 10m; learn 2001:db8::7 cn:pad=200; wait 5m")
+	before := h.listing("status", "203.0.113.7").Stores[0].Grants[:2]
+	h.restart(configs)
+	after := h.listing("status", "203.0.113.7").Stores[0].Grants[:2]
+	if fmt.Sprint(before) != fmt.Sprint(after) {
+		t.Errorf("before %v, after %v", before, after)
+	}
+	h.walk("after", "enforce 203.0.113.7=200; enforce 2001:db8::8=200; enforce 203.0.113.9=200; enforce 203.0.113.8=403")
+	h.now = h.now.Add(15 * time.Minute)
+	h.restart(configs)
+	h.walk("later", "enforce 203.0.113.9=403; enforce 203.0.113.7=200; wait 29m; enforce 203.0.113.7=200; wait 1m; enforce 203.0.113.7=403; enforce 2001:db8::8=200; wait 10m; enforce 2001:db8::8=403")
+	if !strings.Contains(h.log.String(), "msg=restored middleware=learn store="+h.store("default")+" grants=2 dropped=1 stateFile="+path) {
+		t.Errorf("the log says %s", h.log.String())
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("got %v, %v, want mode 0600", info.Mode(), err)
+	}
+}
+
+func TestRestoredGrantsKeepTheirOrderAndTheLimits(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.json")
+	all := Config{Mode: "learn", TTL: "1h", AllowPrivate: "true", StateFile: path}
+	h := newHouse(t, map[string]Config{"learn": all})
+	for i, name := range []string{"a", "b", "a", "c", "c", "b"} {
+		h.now = h.now.Add(time.Second)
+		h.ask("learn", fmt.Sprint("203.0.113.", i), "cn:"+name)
+	}
+	h.walk("more", "wait 1s; learn 192.168.0.1 cn:d=200; wait 1s; learn 2001:db8::1 cn:e=200")
+	for _, row := range []struct {
+		name string
+		now  Config
+		want string
+	}{
+		{"as before", all, "2001:db8::/64 192.168.0.1 203.0.113.5 203.0.113.4 203.0.113.3 203.0.113.2 203.0.113.1 203.0.113.0"},
+		{"fewer IPs", Config{MaxIPs: "3", AllowPrivate: "true"}, "2001:db8::/64 192.168.0.1 203.0.113.5"},
+		{"fewer IPs per identity", Config{MaxIPsPerIdentity: "1", AllowPrivate: "true"}, "2001:db8::/64 192.168.0.1 203.0.113.5 203.0.113.4 203.0.113.2"},
+		{"no private addresses", Config{}, "2001:db8::/64 203.0.113.5 203.0.113.4 203.0.113.3 203.0.113.2 203.0.113.1 203.0.113.0"},
+		{"another subnet", Config{AllowPrivate: "true", IPStrategy: IPStrategy{IPv6Subnet: "56"}, MaxIPs: "2"}, "2001:db8::/56 192.168.0.1"},
+	} {
+		copied := filepath.Join(t.TempDir(), "copy.json")
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if row.name == "another subnet" { // 2001:db8::/64 is no /56
+			row.want = "192.168.0.1 203.0.113.5"
+		}
+		if err := os.WriteFile(copied, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		row.now.Mode, row.now.TTL, row.now.StateFile = "learn", "1h", copied
+		h.restart(map[string]Config{"learn": row.now})
+		if got := saved(t, copied).ips(); got != row.want {
+			t.Errorf("%s: got %s, want %s", row.name, got, row.want)
+		}
+	}
+	// The next to go is the one whose proof is oldest.
+	h.restart(map[string]Config{"learn": {Mode: "learn", TTL: "1h", MaxIPs: "8", AllowPrivate: "true", StateFile: path}})
+	h.walk("evicting", "learn 203.0.113.77 cn:new=200")
+	if got, want := saved(t, path).ips(), "203.0.113.77 2001:db8::/64 192.168.0.1 203.0.113.5 203.0.113.4 203.0.113.3 203.0.113.2 203.0.113.1"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestAClockSetBackProlongsNoGrantBeyondItsLifetime(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.json")
+	configs := map[string]Config{"learn": {Mode: "learn", TTL: "1h", StateFile: path}, "enforce": {Mode: "enforce"}}
+	h := newHouse(t, configs)
+	h.walk("before", "learn 203.0.113.7 cn:phone=200")
+	h.now = h.now.AddDate(-10, 0, 0)
+	h.restart(configs)
+	h.walk("ten years earlier", "enforce 203.0.113.7=200; wait 59m; enforce 203.0.113.7=200; wait 1m; enforce 203.0.113.7=403")
+}
+
+// TestChangesAreOnDiskBeforeTheAnswer reads the file in the service behind the learner.
+func TestChangesAreOnDiskBeforeTheAnswer(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.json")
+	h := newHouse(t, nil)
+	held := ""
+	next := http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		s := saved(t, path)
+		held = s.ips()
+	})
+	config := &Config{Mode: "learn", Store: []string{h.store("a")}, MaxIPs: "2", MaxIPsPerIdentity: "1", TTL: "1h", StateFile: path}
+	learner, err := newHandler(context.Background(), next, config, "learn", h.clock(), h.logger)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.handlers["learn"] = learner
+	phone, pad, laptop := verified(certificate("cn:phone")), verified(certificate("cn:pad")), verified(certificate("cn:laptop"))
+	for _, step := range []struct {
+		name  string
+		wait  time.Duration
+		from  string
+		state *tls.ConnectionState
+		want  string
+	}{
+		{"learned", 0, "203.0.113.1:1", phone, "203.0.113.1"},
+		{"learned too", time.Second, "203.0.113.2:1", pad, "203.0.113.2 203.0.113.1"},
+		{"a mere renewal waits", 58 * time.Second, "203.0.113.1:1", phone, "203.0.113.2 203.0.113.1"},
+		{"for a minute", 2 * time.Second, "203.0.113.1:1", phone, "203.0.113.1 203.0.113.2"},
+		{"evicted by identity", time.Second, "203.0.113.3:1", pad, "203.0.113.3 203.0.113.1"},
+		{"evicted by number", time.Second, "203.0.113.4:1", laptop, "203.0.113.4 203.0.113.3"},
+		{"a renewal after a minute", time.Minute, "203.0.113.3:2", pad, "203.0.113.3 203.0.113.4"},
+	} {
+		h.now = h.now.Add(step.wait)
+		rw := httptest.NewRecorder()
+		learner.ServeHTTP(rw, &http.Request{RemoteAddr: step.from, TLS: step.state})
+		if held != step.want {
+			t.Errorf("%s: got %q, want %q", step.name, held, step.want)
+		}
+	}
+}
+
+func TestFilesThatAreNotOurs(t *testing.T) {
+	now := t0.Format(time.RFC3339)
+	times := `"learned":"` + now + `","proved":"` + now + `","expires":"2036-01-01T00:00:00Z"`
+	ours := func(store, grants string) string {
+		return `{"format":1,"store":"` + store + `","grants":[` + grants + `]}`
+	}
+	for _, row := range []struct {
+		name, content string
+		aside         string // why it is set aside; empty: the option is refused
+		refused       string
+	}{
+		{"empty", "", "unexpected end of JSON input", ""},
+		{"torn", `{"format":1,"store":"STORE","grants":[{"ip":"203.0.113.7/32","na`, "unexpected end of JSON input", ""},
+		{"something else", `{"a":1}`, `it has no \"format\"`, ""},
+		{"not JSON", "203.0.113.7\n", "invalid character", ""},
+		{"two states", ours("STORE", "") + ours("STORE", ""), "invalid character", ""},
+		{"an address that is none", ours("STORE", `{"ip":"203.0.113.300/32","names":["cn:a"],`+times+`}`), `grants[0]: ip: invalid value \"203.0.113.300/32\"`, ""},
+		{"an address without a length", ours("STORE", `{"ip":"203.0.113.7","names":["cn:a"],`+times+`}`), "grants[0]: ip: invalid value", ""},
+		{"a mapped address", ours("STORE", `{"ip":"::ffff:203.0.113.7/128","names":["cn:a"],`+times+`}`), "grants[0]: ip: invalid value", ""},
+		{"nobody", ours("STORE", `{"ip":"203.0.113.7/32","names":[],`+times+`}`), "grants[0]: names: want at least one", ""},
+		{"a name without a kind", ours("STORE", `{"ip":"203.0.113.7/32","names":["phone"],`+times+`}`), `grants[0]: names: invalid value \"phone\"`, ""},
+		{"no times", ours("STORE", `{"ip":"203.0.113.7/32","names":["cn:a"]}`), "grants[0]: want the times", ""},
+		{"a time that is none", ours("STORE", `{"ip":"203.0.113.7/32","names":["cn:a"],"learned":"yesterday"}`), "parsing time", ""},
+		{"a newer format", `{"format":2,"store":7,"tables":{}}`, "", "its format 2 is that of a newer version of the plugin: this one knows format 1"},
+		{"another store's", ours("other", ""), "", `it keeps the store "other", not "STORE"`},
+	} {
+		h := newHouse(t, nil)
+		row.content = strings.ReplaceAll(row.content, "STORE", h.store("a"))
+		folder := t.TempDir()
+		path := filepath.Join(folder, "state.json")
+		if err := os.WriteFile(path, []byte(row.content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		config := &Config{Mode: "learn", Store: []string{h.store("a")}, StateFile: path}
+		_, err := newHandler(context.Background(), http.NotFoundHandler(), config, "learn", h.clock(), h.logger)
+		entries, _ := os.ReadDir(folder)
+		if row.aside == "" {
+			want := strings.ReplaceAll(row.refused, "STORE", h.store("a"))
+			if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), `stateFile: invalid value "`+path+`"`) {
+				t.Errorf("%s: got error %v, want %q", row.name, err, want)
+			}
+			if data, _ := os.ReadFile(path); string(data) != row.content || len(entries) != 1 {
+				t.Errorf("%s: the file is now %q, among %d", row.name, data, len(entries))
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", row.name, err)
+			continue
+		}
+		aside, _ := filepath.Glob(path + ".unreadable-*")
+		if len(aside) != 1 || len(entries) != 2 {
+			t.Errorf("%s: the folder has %v, want the state and the file set aside", row.name, entries)
+			continue
+		}
+		if data, _ := os.ReadFile(aside[0]); string(data) != row.content {
+			t.Errorf("%s: set aside was %q", row.name, data)
+		}
+		if log := h.log.String(); strings.Count(log, "msg=failed") != 1 || !strings.Contains(log, row.aside) || !strings.Contains(log, "movedTo="+aside[0]) {
+			t.Errorf("%s: the log says %q, want %q", row.name, log, row.aside)
+		}
+		if got := saved(t, path); len(got.Grants) != 0 || got.Store != h.store("a") {
+			t.Errorf("%s: the state is now %v", row.name, got)
+		}
+	}
+}
+
+func TestStateFilesThatCannotBe(t *testing.T) {
+	folder := t.TempDir()
+	file := filepath.Join(folder, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct{ name, path, want string }{
+		{"no such folder", filepath.Join(folder, "none", "state.json"), "no such file or directory"},
+		{"a folder that is a file", filepath.Join(file, "state.json"), "not a directory"},
+		{"a folder", folder, "is a directory"},
+		{"a folder that can't be written", "/proc/state.json", ""},
+	} {
+		h := newHouse(t, nil)
+		config := &Config{Mode: "learn", Store: []string{h.store("a")}, StateFile: row.path}
+		for _, time := range []string{"first", "second"} { // the second time as the first
+			_, err := newHandler(context.Background(), http.NotFoundHandler(), config, "learn", h.clock(), h.logger)
+			if err == nil || !strings.Contains(err.Error(), row.want) || !strings.Contains(err.Error(), `middleware "learn": stateFile: invalid value "`+row.path+`"`) {
+				t.Errorf("%s, the %s time: got %v", row.name, time, err)
+			}
+		}
+	}
+}
+
+func TestAStoreHasOneFileAndAFileOneStore(t *testing.T) {
+	folder := t.TempDir()
+	one, two := filepath.Join(folder, "one.json"), filepath.Join(folder, "two.json")
+	h := newHouse(t, map[string]Config{"first": {Mode: "learn", TTL: "1h", StateFile: one}})
+	first, live := h.cancel, context.Background()
+	make := func(name, store, path string) error {
+		config := &Config{Mode: "learn", TTL: "1h", Store: []string{h.store(store)}, StateFile: path}
+		handler, err := newHandler(live, http.NotFoundHandler(), config, name, h.clock(), h.logger)
+		h.handlers[name] = handler
+		return err
+	}
+	if err := make("again", "default", filepath.Join(folder, ".", "one.json")); err != nil {
+		t.Errorf("the same file for the same store: %v", err)
+	}
+	if err := make("second", "default", two); err == nil || !strings.Contains(err.Error(), `middleware "second"`) || !strings.Contains(err.Error(), `for middleware "again"`) {
+		t.Errorf("two files for one store: got %v", err)
+	}
+	if err := make("third", "other", one); err == nil || !strings.Contains(err.Error(), `middleware "third"`) || !strings.Contains(err.Error(), `for middleware "again"`) {
+		t.Errorf("one file for two stores: got %v", err)
+	}
+	first()
+
+	// After a reload another file may take over. What the old one still holds doesn't come back with it.
+	h = newHouse(t, map[string]Config{"first": {Mode: "learn", TTL: "1h", StateFile: two}})
+	h.walk("first", "first 203.0.113.7 cn:phone=200")
+	h.handlers = h.reload(map[string]Config{"first": {Mode: "learn", TTL: "1h", StateFile: filepath.Join(folder, "three.json")}})
+	if got := saved(t, filepath.Join(folder, "three.json")).ips(); got != "203.0.113.7" {
+		t.Errorf("the new file holds %q", got)
+	}
+	openStore(h.store("default")).revoke(clientPrefix(ipOf("\x07").Addr(), 64), "", at(h.now))
+	h.handlers = h.reload(map[string]Config{"first": {Mode: "learn", TTL: "1h", StateFile: two}})
+	if got := saved(t, two).ips(); got != "" {
+		t.Errorf("the old file has brought back %q", got)
+	}
+}
+
+func TestAFailingDiskFailsNoRequest(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "state")
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(folder, "state.json")
+	h := newHouse(t, map[string]Config{
+		"learn":   {Mode: "learn", TTL: "1h", StateFile: path},
+		"enforce": {Mode: "enforce"},
+		"status":  {Mode: "status", Proof: "request"},
+	})
+	if err := os.RemoveAll(folder); err != nil {
+		t.Fatal(err)
+	}
+	h.walk("without a disk", "learn 203.0.113.1 cn:a=200; learn 203.0.113.2 cn:b=200; enforce 203.0.113.1=200; enforce 203.0.113.2=200")
+	if log := h.log.String(); strings.Count(log, "msg=failed") != 1 || !strings.Contains(log, path) {
+		t.Errorf("the log says %s", log)
+	}
+	if page := h.get("status", "/", "text/html").Body.String(); !strings.Contains(page, "The state can&#39;t be written") {
+		t.Errorf("the page doesn't show the failure: %s", page)
+	}
+	if metrics := h.get("status", "/metrics", "").Body.String(); !strings.Contains(metrics, `mtlsallowlist_state_file_failures_total{store="`+h.store("default")+`"} 2`) {
+		t.Errorf("the metrics say %s", metrics)
+	}
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	h.walk("with a disk", "learn 203.0.113.3 cn:c=200")
+	if got := saved(t, path).ips(); len(strings.Fields(got)) != 3 {
+		t.Errorf("the file holds %q, want all three", got)
+	}
+	if page := h.get("status", "/", "text/html").Body.String(); strings.Contains(page, "can&#39;t be written") {
+		t.Error("the page still shows the failure")
+	}
+}
+
+func TestWhatWasBeingWrittenIsCleared(t *testing.T) {
+	folder := t.TempDir()
+	path := filepath.Join(folder, "state.json")
+	for _, name := range []string{"state.json.123.tmp", "state.json.tmp.bak", "other.json.5.tmp"} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte("half"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	newHouse(t, map[string]Config{"learn": {Mode: "learn", StateFile: path}})
+	entries, err := os.ReadDir(folder)
+	names := []string{}
+	for _, entry := range entries {
+		names = append(names, entry.Name())
+	}
+	if got, want := strings.Join(names, " "), "other.json.5.tmp state.json state.json.tmp.bak"; err != nil || got != want {
+		t.Errorf("got %s, %v, want %s", got, err, want)
+	}
+}
+
+func TestParallelProofsAreAllOnDisk(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.json")
+	h := newHouse(t, map[string]Config{"learn": {Mode: "learn", MaxIPs: "1000", StateFile: path}})
+	var busy sync.WaitGroup
+	for i := 0; i < 8; i++ {
+		first := i * 10
+		busy.Add(1)
+		go func() {
+			defer busy.Done()
+			for n := first; n < first+10; n++ {
+				ip := fmt.Sprint("203.0.113.", n)
+				h.handlers["learn"].ServeHTTP(httptest.NewRecorder(), &http.Request{RemoteAddr: ip + ":1", TLS: verified(certificate("cn:a"))})
+				data, err := os.ReadFile(path)
+				if err != nil || !json.Valid(data) || !strings.Contains(string(data), `"`+ip+`/32"`) {
+					t.Errorf("%s was answered, and isn't on disk: %v", ip, err)
+				}
+			}
+		}()
+	}
+	busy.Wait()
+	if got := len(saved(t, path).Grants); got != 80 {
+		t.Errorf("got %d grants, want 80", got)
+	}
+}

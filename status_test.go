@@ -1,0 +1,377 @@
+package mtlsallowlist
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"html"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"sort"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// get asks a middleware for a path, from 203.0.113.7 and without a certificate.
+func (h *house) get(middleware, path, accept string) *httptest.ResponseRecorder {
+	return h.fetch(middleware, http.MethodGet, path, "203.0.113.7", http.Header{"Accept": {accept}})
+}
+
+func (h *house) fetch(middleware, method, path, from string, header http.Header) *httptest.ResponseRecorder {
+	return h.post(middleware, method, path, from, header, "")
+}
+
+func (h *house) post(middleware, method, path, from string, header http.Header, body string) *httptest.ResponseRecorder {
+	req := httptest.NewRequest(method, "https://status.example"+path, strings.NewReader(body))
+	req.RemoteAddr = from + ":4711"
+	req.Header = header
+	rw := httptest.NewRecorder()
+	h.handlers[middleware].ServeHTTP(rw, req)
+	return rw
+}
+
+// listing asks for what the page tells to programs.
+func (h *house) listing(middleware, from string) listing {
+	h.t.Helper()
+	var l listing
+	rw := h.fetch(middleware, http.MethodGet, "/grants", from, http.Header{})
+	if err := json.Unmarshal(rw.Body.Bytes(), &l); err != nil {
+		h.t.Fatalf("%v: %s", err, rw.Body)
+	}
+	return l
+}
+
+func TestWhoMaySeeTheStatusPage(t *testing.T) {
+	configs := map[string]Config{
+		"learn":     {Mode: "learn"},
+		"guarded":   {Mode: "status"},
+		"written":   {Mode: "status", Proof: "certificate", Identities: []string{"cn:owner"}, RejectStatusCode: "404"},
+		"open":      {Mode: "status", Proof: "request"},
+		"logged in": {Mode: "status", Proof: "request", IdentityHeader: "X-User"},
+		"alice":     {Mode: "status", Proof: "request", IdentityHeader: "x-user", Identities: []string{"header:alice"}},
+	}
+	h := newHouse(t, configs)
+	h.walk("a phone", "learn 203.0.113.7 cn:secret-phone=200")
+	for _, row := range []struct {
+		middleware, certificate, user string
+		want                          int
+	}{
+		{"guarded", "", "", 403}, {"guarded", "", "alice", 403}, {"guarded", "cn:anybody", "", 200},
+		{"written", "", "", 404}, {"written", "cn:anybody", "", 404}, {"written", "cn:owner", "", 200},
+		{"open", "", "", 200},
+		{"logged in", "", "", 403}, {"logged in", "cn:owner", "", 403}, {"logged in", "", "bob", 200},
+		{"alice", "", "bob", 403}, {"alice", "cn:alice", "", 403}, {"alice", "", "alice", 200},
+	} {
+		for _, path := range []string{"/", "/grants", "/metrics", "/none"} {
+			for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete, http.MethodHead} {
+				req := httptest.NewRequest(method, "https://status.example"+path, nil)
+				if row.certificate != "" {
+					req.TLS = verified(certificate(row.certificate))
+				} else {
+					req.TLS = nil
+				}
+				if row.user != "" {
+					req.Header.Set("X-User", row.user)
+				}
+				rw := httptest.NewRecorder()
+				h.handlers[row.middleware].ServeHTTP(rw, req)
+				if row.want != 200 && (rw.Code != row.want || strings.Contains(rw.Body.String(), "phone") || rw.Header().Get("Allow") != "") {
+					t.Errorf("%s %s of %v: got %d with %q", method, path, row, rw.Code, rw.Body)
+				}
+				if row.want == 200 && method == http.MethodGet && path == "/grants" && (rw.Code != 200 || !strings.Contains(rw.Body.String(), "secret-phone")) {
+					t.Errorf("%s of %v: got %d with %q", path, row, rw.Code, rw.Body)
+				}
+			}
+		}
+	}
+	if grants := h.listing("open", "203.0.113.7").Stores[0].Grants; len(grants) != 1 {
+		t.Errorf("after all that there are %v, want the phone alone", grants)
+	}
+	if log := h.log.String(); strings.Count(log, "msg=refused middleware=written") != 1 || !strings.Contains(log, `reason="identity not among identities"`) {
+		t.Errorf("the log says %s", log)
+	}
+}
+
+func TestWhereTheStatusPageStands(t *testing.T) {
+	h := newHouse(t, map[string]Config{"status": {Mode: "status", Proof: "request"}})
+	const page, program = "text/html,application/xhtml+xml,*/*;q=0.8", "application/json"
+	for _, row := range []struct {
+		method, path, accept, prefix string
+		want                         int
+		says                         string // in the type of its content, or where to
+	}{
+		{"GET", "/", page, "", 200, "text/html; charset=utf-8"},
+		{"GET", "/", "*/*", "", 200, "text/html; charset=utf-8"},
+		{"GET", "/", program, "", 200, "application/json"},
+		{"GET", "/?revoked=1", page, "", 200, "text/html; charset=utf-8"},
+		{"HEAD", "/", page, "", 200, "text/html; charset=utf-8"},
+		{"GET", "/allowlist/", page, "", 200, "text/html; charset=utf-8"},
+		{"GET", "/a/b/", program, "", 200, "application/json"},
+		{"GET", "/grants", page, "", 200, "application/json"},
+		{"GET", "/allowlist/grants", "", "", 200, "application/json"},
+		{"GET", "/metrics", page, "", 200, "text/plain; version=0.0.4; charset=utf-8"},
+		{"HEAD", "/allowlist/metrics", "", "", 200, "text/plain; version=0.0.4; charset=utf-8"},
+		{"GET", "/allowlist", page, "", 307, "/allowlist/"},
+		{"GET", "/allowlist", program, "", 307, "/allowlist/"},
+		{"GET", "/allowlist", page, "/behind", 307, "/behind/allowlist/"},
+		{"GET", "/allowlist", page, "//evil.example", 307, "/allowlist/"},
+		{"GET", "/allowlist", page, "https://evil.example", 307, "/allowlist/"},
+		{"GET", "/allowlist", page, "/\\evil.example", 307, "/allowlist/"},
+		{"GET", "//evil.example/x", page, "", 307, "/evil.example/x/"},
+		{"GET", "/none", "*/*", "", 404, ""},
+		{"GET", "/none", "", "", 404, ""},
+		{"GET", "/allowlist/none", "", "", 404, ""},
+		{"GET", "/grants.json", "", "", 404, ""},
+		{"POST", "/none", page, "", 404, ""},
+		{"PUT", "/", page, "", 405, "GET, HEAD, POST"},
+		{"DELETE", "/", "", "", 405, "GET, HEAD, POST"},
+		{"OPTIONS", "/", "", "", 405, "GET, HEAD, POST"},
+		{"POST", "/grants", "", "", 405, "GET, HEAD, DELETE"},
+		{"POST", "/metrics", "", "", 405, "GET, HEAD"},
+		{"DELETE", "/metrics", "", "", 405, "GET, HEAD"},
+	} {
+		header := http.Header{"Accept": {row.accept}}
+		if row.prefix != "" {
+			header.Set("X-Forwarded-Prefix", row.prefix)
+		}
+		rw := h.fetch("status", row.method, row.path, "203.0.113.7", header)
+		got := rw.Header().Get("Content-Type")
+		switch row.want {
+		case 307:
+			got = rw.Header().Get("Location")
+		case 404:
+			got = ""
+		case 405:
+			got = rw.Header().Get("Allow")
+		}
+		if rw.Code != row.want || got != row.says {
+			t.Errorf("%s %s (%s, %s): got %d, %q, want %d, %q", row.method, row.path, row.accept, row.prefix, rw.Code, got, row.want, row.says)
+		}
+		policy := rw.Header().Get("Content-Security-Policy")
+		if !strings.HasPrefix(policy, "default-src 'none'; style-src 'sha256-") || rw.Header().Get("Cache-Control") != "no-store" || rw.Header().Get("X-Content-Type-Options") != "nosniff" {
+			t.Errorf("%s %s is not protected: %v", row.method, row.path, rw.Header())
+		}
+	}
+}
+
+func TestTheListingTellsAll(t *testing.T) {
+	h := newHouse(t, map[string]Config{
+		"learn":  {Mode: "learn", TTL: "1h", MaxIPs: "5", Store: []string{"a"}},
+		"status": {Mode: "status", Proof: "request", Store: []string{"a", "b"}},
+	})
+	h.walk("two", "learn 203.0.113.7 cn:phone=200; wait 1m; learn 2001:db8::7 cn:pad=200; wait 1m; learn 203.0.113.7 cn:phone=200; wait 1m")
+	id := identityOf(certificate("cn:phone"))
+	want := fmt.Sprintf(`{"stores":[{"name":%q,"maxIPs":5,"grants":[`+
+		`{"ip":"203.0.113.7/32","identity":"cn:phone","fingerprint":%q,"serial":"c0ffee","learned":"2026-01-01T00:00:00Z","proved":"2026-01-01T00:02:00Z","expires":"2026-01-01T01:02:00Z"},`+
+		`{"ip":"2001:db8::/64","identity":"cn:pad","fingerprint":%q,"serial":"c0ffee","learned":"2026-01-01T00:01:00Z","proved":"2026-01-01T00:01:00Z","expires":"2026-01-01T01:01:00Z"}]},`+
+		`{"name":%q,"maxIPs":0,"grants":[]}],"you":{"ip":"203.0.113.7/32","admitted":true}}`,
+		h.store("a"), id.fingerprint(), identityOf(certificate("cn:pad")).fingerprint(), h.store("b"))
+	got := h.get("status", "/", "application/json").Body.String()
+	if compact(got) != want {
+		t.Errorf("got %s\nwant %s", compact(got), want)
+	}
+	if you := h.listing("status", "203.0.113.8").You; you != (listedViewer{IP: "203.0.113.8/32"}) {
+		t.Errorf("a stranger is told %v", you)
+	}
+	h.walk("later", "wait 58m")
+	if l := h.listing("status", "203.0.113.7"); len(l.Stores[0].Grants) != 1 || !l.You.Admitted {
+		t.Errorf("after an hour: got %v", l)
+	}
+}
+
+// compact drops what only readers need.
+func compact(text string) string {
+	buffer := &bytes.Buffer{}
+	if err := json.Compact(buffer, []byte(text)); err != nil {
+		return err.Error()
+	}
+	return buffer.String()
+}
+
+func TestRevoking(t *testing.T) {
+	configs := map[string]Config{
+		"a":      {Mode: "learn", Store: []string{"a"}, TTL: "1h"},
+		"b":      {Mode: "learn", Store: []string{"b"}, TTL: "1h"},
+		"in a":   {Mode: "enforce", Store: []string{"a"}},
+		"status": {Mode: "status", Proof: "request", Store: []string{"a", "b"}},
+	}
+	for _, row := range []struct {
+		query string // STORE stands for a
+		want  int    // of five: phone and pad at .1, phone at .2 and in a /64, all in a; phone at .1 in b
+		left  string // in a, as addresses
+	}{
+		{"store=STORE", 4, ""},
+		{"ip=203.0.113.1", 3, "2001:db8::/64 203.0.113.2"},
+		{"ip=203.0.113.1/32&store=STORE", 2, "2001:db8::/64 203.0.113.2"},
+		{"ip=203.0.113.0/24", 4, "2001:db8::/64"},
+		{"ip=2001:db8::77", 1, "203.0.113.1 203.0.113.1 203.0.113.2"},
+		{"ip=::ffff:203.0.113.2", 1, "2001:db8::/64 203.0.113.1 203.0.113.1"},
+		{"identity=cn:phone", 4, "203.0.113.1"},
+		{"identity=dns:pad.lan", 1, "2001:db8::/64 203.0.113.1 203.0.113.2"},
+		{"identity=cn:phone&ip=203.0.113.1&store=STORE", 1, "2001:db8::/64 203.0.113.1 203.0.113.2"},
+		{"identity=cn:nobody", 0, "2001:db8::/64 203.0.113.1 203.0.113.1 203.0.113.2"},
+		{"ip=198.51.100.1", 0, "2001:db8::/64 203.0.113.1 203.0.113.1 203.0.113.2"},
+		{"", -1, ""}, {"stoer=x", -1, ""}, {"store=", -1, ""}, {"store=STORE&ip=", -1, ""}, {"identity=", -1, ""}, {"store=none", -1, ""},
+		{`identity="cn:phone"`, 4, "203.0.113.1"}, {`identity="cn:phone`, -1, ""},
+		{"ip=203.0.113", -1, ""}, {"ip=203.0.113.1&ip=203.0.113.2", -1, ""}, {"ip=%zz", -1, ""}, {"identity=cn:phone&x=1", -1, ""},
+	} {
+		for _, method := range []string{http.MethodDelete, http.MethodPost} {
+			h := newHouse(t, configs)
+			h.walk("four", "a 203.0.113.1 cn:phone=200; a 203.0.113.1 cn:pad dns:pad.lan=200; a 203.0.113.2 cn:phone=200; a 2001:db8::1 cn:phone=200; b 203.0.113.1 cn:phone=200")
+			query := strings.ReplaceAll(row.query, "STORE", h.store("a"))
+			rw := h.fetch("status", method, "/grants?"+query, "198.51.100.1", http.Header{})
+			said := fmt.Sprintf("{\n  \"ended\": %d\n}\n", row.want)
+			if method == http.MethodPost {
+				rw = h.post("status", method, "/", "198.51.100.1", http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, query)
+				said = ""
+			}
+			left := listedIPs(h.listing("status", "198.51.100.1").Stores[0])
+			if row.want < 0 {
+				if rw.Code != 400 || len(strings.Fields(left)) != 4 {
+					t.Errorf("%s %s: got %d with %q, left are %s", method, row.query, rw.Code, rw.Body, left)
+				}
+				continue
+			}
+			location := rw.Header().Get("Location")
+			if rw.Body.String() != said || left != row.left || method == http.MethodPost && (rw.Code != 303 || location != fmt.Sprint("/?revoked=", row.want)) {
+				t.Errorf("%s %s: got %d, %q, %q, left are %s, want %d and %s", method, row.query, rw.Code, rw.Body, location, left, row.want, row.left)
+			}
+			if got := strings.Count(h.log.String(), "msg=revoked"); got != row.want {
+				t.Errorf("%s %s: the log tells of %d, want %d", method, row.query, got, row.want)
+			}
+			for _, ip := range []string{"203.0.113.1", "203.0.113.2", "2001:db8::"} {
+				want := 403
+				if strings.Contains(left, ip) {
+					want = 200
+				}
+				if got := h.ask("in a", ip, ""); got != want {
+					t.Errorf("%s %s: %s gets %d, want %d", method, row.query, ip, got, want)
+				}
+			}
+		}
+	}
+}
+
+// listedIPs are those of a store in the order of their texts.
+func listedIPs(s listedStore) string {
+	texts := []string{}
+	for _, g := range s.Grants {
+		texts = append(texts, strings.TrimSuffix(g.IP, "/32"))
+	}
+	sort.Strings(texts)
+	return strings.Join(texts, " ")
+}
+
+func TestOtherSitesRevokeNothing(t *testing.T) {
+	for _, row := range []struct {
+		name, site, origin string
+		want               bool
+	}{
+		{"a program", "", "", true},
+		{"the page itself", "same-origin", "https://status.example", true},
+		{"an old browser", "", "https://status.example", true},
+		{"letters of another case", "", "https://Status.Example", true},
+		{"typed in", "none", "", true},
+		{"another site", "cross-site", "https://evil.example", false},
+		{"another site without Origin", "cross-site", "", false},
+		{"another host of the site", "same-site", "https://photos.status.example", false},
+		{"an old browser on another site", "", "https://evil.example", false},
+		{"a site of the same name with another port", "", "https://status.example:8443", false},
+		{"nobody's site", "", "null", false},
+		{"an Origin that is none", "", "://", false},
+		{"a liar", "same-origin", "https://evil.example", false},
+		{"an unknown site", "other", "", false},
+	} {
+		for _, method := range []string{http.MethodDelete, http.MethodPost} {
+			h := newHouse(t, map[string]Config{"learn": {Mode: "learn"}, "enforce": {Mode: "enforce"}, "status": {Mode: "status", Proof: "request"}})
+			h.walk("a phone", "learn 203.0.113.7 cn:phone=200")
+			header := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}
+			if row.site != "" {
+				header.Set("Sec-Fetch-Site", row.site)
+			}
+			if row.origin != "" {
+				header.Set("Origin", row.origin)
+			}
+			path, query := "/", "identity=cn:phone"
+			if method == http.MethodDelete {
+				path = "/grants?" + query
+			}
+			rw := h.post("status", method, path, "198.51.100.1", header, query)
+			if revoked := h.ask("enforce", "203.0.113.7", "") == 403; revoked != row.want || (rw.Code == 403) == row.want {
+				t.Errorf("%s by %s: got %d, revoked: %t, want %t", method, row.name, rw.Code, revoked, row.want)
+			}
+		}
+	}
+}
+
+// TestNothingShownIsMarkup is about names that come from certificates.
+func TestNothingShownIsMarkup(t *testing.T) {
+	const bidi = "\u202egnp.exe\u2066\u200b"
+	h := newHouse(t, map[string]Config{
+		"learn":  {Mode: "learn", Store: []string{`<img src=x onerror="alert(1)">`}},
+		"status": {Mode: "status", Proof: "request", Store: []string{`<img src=x onerror="alert(1)">`}},
+	})
+	names := []string{`</title><script>alert(1)</script>`, `" autofocus onfocus="alert(1)`, "{{.}}${7*7}", "a\x00b\x1b[31m\r\nSet-Cookie: x=1", bidi, strings.Repeat("<b>", 3400)}
+	for i, name := range names {
+		h.now = h.now.Add(time.Second)
+		leaf := certificate("cn:x")
+		leaf.Subject.CommonName = name
+		leaf.Raw = append(leaf.Raw, byte(i))
+		h.send("learn", fmt.Sprint("203.0.113.", i), verified(leaf))
+	}
+	page := h.get("status", "/?revoked=%3Cscript%3E", "text/html").Body.String()
+	for _, bad := range []string{"<script", "<img", "<b>", `onfocus="`, bidi, "\u202e", "\u2066", "\u200b", "\x00", "\x1b", "ZgotmplZ"} {
+		if strings.Contains(page, bad) {
+			t.Errorf("the page contains %q", bad)
+		}
+	}
+	for _, good := range []string{"&lt;script&gt;alert(1)&lt;/script&gt;", `cn:\u202egnp.exe\u2066\u200b`, "cn:{{.}}${7*7}", "(10203 bytes)"} {
+		if !strings.Contains(page, good) {
+			t.Errorf("the page lacks %q", good)
+		}
+	}
+	if len(page) > 200_000 {
+		t.Errorf("the page has %d bytes", len(page))
+	}
+	grants := h.listing("status", "203.0.113.7").Stores[0].Grants
+	for i, g := range grants {
+		name := "cn:" + names[len(names)-1-i]
+		if g.Identity != name {
+			t.Errorf("the listing tells %.60q, want %.60q", g.Identity, name)
+		}
+		_, field, _ := strings.Cut(page, `name="identity" value="`+html.EscapeString(strconv.QuoteToASCII(name))[:20])
+		field, _, _ = strings.Cut(field, `"`)
+		field = html.UnescapeString(html.EscapeString(strconv.QuoteToASCII(name))[:20] + field)
+		body := url.Values{"identity": {field}}.Encode()
+		rw := h.post("status", http.MethodPost, "/", "203.0.113.7", http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, body)
+		if rw.Header().Get("Location") != "/?revoked=1" {
+			t.Errorf("revoking %.60q by %.60q: got %d, %s", name, field, rw.Code, rw.Body)
+		}
+	}
+}
+
+func TestThePageSaysWhatToDoNext(t *testing.T) {
+	h := newHouse(t, map[string]Config{
+		"learn":  {Mode: "learn", Store: []string{"a"}, MaxIPs: "4", TTL: "1h"},
+		"status": {Mode: "status", Proof: "request", Store: []string{"a", "b"}},
+	})
+	shows := func(name, from string, wants ...string) {
+		t.Helper()
+		page := h.fetch("status", http.MethodGet, "/", from, http.Header{"Accept": {"text/html"}}).Body.String()
+		for _, want := range wants {
+			if !strings.Contains(page, want) {
+				t.Errorf("%s: the page lacks %q: %s", name, want, page)
+			}
+		}
+	}
+	shows("empty", "203.0.113.7", "Nobody is on this list.", "Nobody learns for this list.", "0 of 4 addresses", "None since Traefik was started.", "isn’t on the list")
+	shows("a gateway's address", "192.168.0.1", "192.168.0.1", "It is a private address")
+	shows("no address", "nowhere", "Your address can&#39;t be read")
+	h.walk("two", "learn 203.0.113.7 cn:phone=200; learn 203.0.113.8 cn:pad=200; wait 90m; learn 203.0.113.7 cn:phone=200; wait 15m")
+	shows("one is in", "203.0.113.7", "is let in", "1 of 4 addresses", "25 percent full", "45 min left", "15 min ago", `title="2026-01-01 02:30:00 UTC"`, `aria-label="Revoke cn:phone at 203.0.113.7"`, "you</span>", "learned</b>", `<rect class="level" width="75"`)
+	h.fetch("status", http.MethodDelete, "/grants?ip=203.0.113.7", "203.0.113.7", http.Header{})
+	shows("revoked", "203.0.113.7", "isn’t on the list", "revoked</b>", "Nobody is on this list.")
+}

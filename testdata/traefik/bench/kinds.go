@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -33,21 +34,30 @@ func measureKinds(b *bench, w *workshop) error {
 	ranged := w.enforcer(four)
 	newcomers := w.newcomers(b.fresh)
 	hit, miss, renewal := limit{bound: 3, aim: 2.3}, limit{bound: 4}, limit{bound: 6}
-	if w.fault != nil {
-		return w.fault
-	}
 	friends := connections(b.open, devices, ipv4)
+	strangers := connections(b.open, b.open, unknown)
+	hits := open("hit, IPv4", plain, friends, ok).atMost(hit, nil)
+	misses := open("miss, IPv4", plain, strangers, forbidden).atMost(miss, nil)
+	uncounted := *w
+	uncounted.plugin = w.uncounted
+	uncounted.store("home", devices, ipv4)
+	silent := uncounted.enforcer(nil)
+	if err := errors.Join(w.fault, uncounted.fault); err != nil {
+		return err
+	}
 	return b.compare(fmt.Sprintf("Requests in the interpreter, %d grants, %d open connections", devices, b.open), []*subject{
 		w.nothingSubject(friends),
-		open("hit, IPv4", plain, friends, ok).atMost(hit, nil),
+		hits,
 		open("hit, IPv6", plain6, connections(b.open, devices, ipv6), ok).atMost(hit, nil),
 		open("hit, IPv4-mapped IPv6", plain, connections(b.open, devices, mapped), ok),
 		open("hit, identities", own, friends, ok),
 		openForwarded("hit, X-Forwarded-For, depth 1", proxied, friends, ok),
 		open("hit, one of 4 source ranges", ranged, connections(b.open, 4, inSourceRange), ok),
-		open("miss, IPv4", plain, connections(b.open, b.open, unknown), forbidden).atMost(miss, nil),
+		misses,
 		open("miss, IPv6", plain6, connections(b.open, b.open, unknown6), forbidden).atMost(miss, nil),
 		openProving("renewal by a learner", renewer, w.proof, friends, ok).atMost(renewal, nil),
+		open("hit, IPv4, not counted", silent, friends, ok).comparedWith(hits),
+		open("miss, IPv4, not counted", silent, strangers, forbidden).comparedWith(misses),
 		first("hit, IPv4", again(nil), nil, devices, ipv4, ok),
 		first("hit, IPv6", again(home6), nil, devices, ipv6, ok),
 		newcomers,

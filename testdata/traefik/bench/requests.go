@@ -9,8 +9,6 @@ import (
 	"net/netip"
 	"runtime"
 	"time"
-
-	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/interpreted"
 )
 
 // A subject is one kind of request.
@@ -100,61 +98,6 @@ func (b *bench) compare(title string, subjects []*subject) error {
 	return nil
 }
 
-// A workshop makes handlers of an interpreted plugin. After a fault it makes nothing more, and fault tells it.
-type workshop struct {
-	plugin, nothing *interpreted.Plugin
-	proof           *tls.ConnectionState // of identity 1
-	fault           error
-}
-
-func (b *bench) newWorkshop() (*workshop, error) {
-	w := &workshop{}
-	var err error
-	if w.plugin, err = interpreted.Load(ownModule, b.root); err != nil {
-		return nil, err
-	}
-	if w.nothing, err = interpreted.Load(nothingModule, b.nothingFolder()); err != nil {
-		return nil, err
-	}
-	issuer, err := newIdentities()
-	if err != nil {
-		return nil, err
-	}
-	w.proof, err = issuer.proof(1)
-	return w, err
-}
-
-func (w *workshop) handler(plugin *interpreted.Plugin, o options) http.Handler {
-	if w.fault != nil {
-		return nil
-	}
-	h, err := handler(plugin, o)
-	w.fault = err
-	return h
-}
-
-func (w *workshop) learner(store string, maxIPs int) http.Handler {
-	return w.handler(w.plugin, options{"mode": "learn", "store": store, "maxIPs": maxIPs})
-}
-
-// store makes a store with n grants, and returns its learner.
-func (w *workshop) store(name string, n int, address func(int) netip.Addr) http.Handler {
-	learner := w.learner(name, n)
-	if w.fault == nil {
-		w.fault = teach(learner, w.proof, n, address)
-	}
-	return learner
-}
-
-// enforcer makes one of the store "home", unless more says otherwise.
-func (w *workshop) enforcer(more options) http.Handler {
-	o := options{"mode": "enforce", "store": "home"}
-	for key, value := range more {
-		o[key] = value
-	}
-	return w.handler(w.plugin, o)
-}
-
 // open is the subject of requests to one handler on these open connections in turn.
 func open(name string, h http.Handler, from []string, want int) *subject {
 	req := request(nil)
@@ -223,6 +166,12 @@ func first(name string, open func() http.Handler, proof *tls.ConnectionState, n 
 			return serve(h, rw, req, want)
 		}, nil
 	}}
+}
+
+// comparedWith sets what else the ratio is to.
+func (s *subject) comparedWith(base *subject) *subject {
+	s.base = base
+	return s
 }
 
 // atMost sets the limit, and what it is a ratio to.

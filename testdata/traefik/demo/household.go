@@ -36,8 +36,12 @@ func services() []service {
 		{"ha", "Home Assistant", "asks for a client certificate", map[string]any{"mode": "learn", "maxIPsPerIdentity": 1}, phones},
 		{"photos", "Photos", "hidden", map[string]any{"mode": "enforce"}, ""},
 		{"files", "Files", "hidden", map[string]any{"mode": "enforce", "identities": "cn:" + alice}, ""},
+		{"allowlist", "Status page", "asks for a client certificate", map[string]any{"mode": "status"}, phones},
 	}
 }
+
+// answersItself reports whether the middleware answers, so that there is nothing behind it.
+func (s service) answersItself() bool { return s.guard["mode"] == "status" }
 
 // A household is Traefik with the plugin, the services behind it, and the certificates of who lives there.
 type household struct {
@@ -65,6 +69,9 @@ func (h *household) furnish(ctx context.Context) error {
 		return err
 	}
 	for _, s := range h.services {
+		if s.answersItself() {
+			continue
+		}
 		backend, err := lab.StartBackend(s.name)
 		if err != nil {
 			return err
@@ -75,6 +82,11 @@ func (h *household) furnish(ctx context.Context) error {
 	if h.journal, err = newJournal(filepath.Join(h.dir, logFile)); err != nil {
 		return err
 	}
+	return h.start(ctx)
+}
+
+func (h *household) start(ctx context.Context) error {
+	var err error
 	h.traefik, err = lab.Start(ctx, lab.Options{
 		Binary:  h.binary,
 		Dir:     h.dir,
@@ -83,6 +95,14 @@ func (h *household) furnish(ctx context.Context) error {
 		Output:  h.journal,
 	})
 	return err
+}
+
+// restart ends Traefik, and starts another.
+func (h *household) restart(ctx context.Context) error {
+	if err := h.traefik.Stop(ctx); err != nil {
+		return err
+	}
+	return h.start(ctx)
 }
 
 // issue makes the certificates, those of the phones also as files, and a counterfeit by another CA of the same name.
@@ -135,8 +155,13 @@ func (h *household) write(name string, data []byte) error {
 func (h *household) dynamic() map[string]any {
 	routers, middlewares, backends := map[string]any{}, map[string]any{}, map[string]any{}
 	for _, s := range h.services {
-		server := map[string]any{"url": h.backends[s.host].URL()}
-		backends[s.host] = map[string]any{"loadBalancer": map[string]any{"servers": []any{server}}}
+		service := s.host
+		if s.answersItself() {
+			service = "noop@internal"
+		} else {
+			server := map[string]any{"url": h.backends[s.host].URL()}
+			backends[s.host] = map[string]any{"loadBalancer": map[string]any{"servers": []any{server}}}
+		}
 		for _, entryPoint := range []string{announced, direct} {
 			name := s.host
 			if entryPoint == direct {
@@ -145,7 +170,7 @@ func (h *household) dynamic() map[string]any {
 			router := map[string]any{
 				"entryPoints": []string{entryPoint},
 				"rule":        "Host(`" + s.host + "." + domain + "`)",
-				"service":     s.host,
+				"service":     service,
 				"tls":         map[string]any{},
 			}
 			if s.tls != "" {
@@ -174,6 +199,7 @@ func (h *household) options(guard map[string]any, entryPoint string) map[string]
 	options := map[string]any{"store": "home"}
 	if guard["mode"] == "learn" {
 		options["ttl"] = h.ttl
+		options["stateFile"] = filepath.Join(h.dir, entryPoint+".json")
 	}
 	for key, value := range guard {
 		options[key] = value

@@ -42,6 +42,7 @@ func (h *household) trials(root string) ([]trial, error) {
 		{"Files isn't, for it is Alice's alone: 403.", curl("files", ""), "403"},
 		{"Home Assistant, with Alice's certificate: 200.", curl("ha", alice), "200"},
 		{"Now Files is open, too: 200.", curl("files", ""), "200"},
+		{"Who is on the list, as JSON: 200.", curl("allowlist", alice) + "/grants", "200"},
 	}, nil
 }
 
@@ -72,6 +73,11 @@ func (h *household) invite(ctx context.Context, c *console, root string) error {
 	c.field("CA", filepath.Join(dir, "ca.pem"))
 	c.field("phones", fmt.Sprintf("%s and %s, password: %s", filepath.Join(dir, alice+".p12"), filepath.Join(dir, bob+".p12"), password))
 	c.text("Remove both from the browser afterwards.")
+	_, port, err := net.SplitHostPort(h.traefik.Addr(direct))
+	if err != nil {
+		return err
+	}
+	c.field("page", fmt.Sprintf("https://allowlist.%s:%s/ is the status page", domain, port))
 	c.verbatim("")
 	c.field("config", filepath.Join(dir, "dynamic", "dynamic.yml"))
 	c.field("log", filepath.Join(dir, logFile)+", of which the plugin's own lines are also shown here:")

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"html"
 	"net"
 	"net/http"
 	"regexp"
@@ -79,7 +81,11 @@ func (w *walkthrough) visit(ctx context.Context, v visit) (bool, error) {
 		}
 	}
 	w.console.field("who", fmt.Sprintf("%s, at %s, %s", v.who, v.from, showing(v)))
-	w.console.field("asks", v.url())
+	asks := v.url()
+	if v.method != "" {
+		asks = v.method + " " + asks
+	}
+	w.console.field("asks", asks)
 	if v.forged != "" {
 		w.console.field("sends", "X-Forwarded-For: "+v.forged)
 	}
@@ -111,7 +117,7 @@ func (w *walkthrough) visit(ctx context.Context, v visit) (bool, error) {
 	return true, nil
 }
 
-func (v visit) url() string { return "https://" + v.host + "." + domain + "/" }
+func (v visit) url() string { return "https://" + v.host + "." + domain + "/" + v.path }
 
 func showing(v visit) string {
 	switch {
@@ -125,7 +131,7 @@ func showing(v visit) string {
 
 // ask sends v's request over a connection of its own.
 func (w *walkthrough) ask(v visit) (answer, error) {
-	request, err := http.NewRequest(http.MethodGet, v.url(), nil)
+	request, err := http.NewRequest(cmp.Or(v.method, http.MethodGet), v.url(), nil)
 	if err != nil {
 		return answer{}, err
 	}
@@ -149,8 +155,24 @@ func (w *walkthrough) ask(v visit) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	line, _, _ := strings.Cut(response.Body, "\n")
-	return answer{fmt.Sprintf("%d %s", response.Status, http.StatusText(response.Status)), strings.TrimSpace(line)}, nil
+	return answer{fmt.Sprintf("%d %s", response.Status, http.StatusText(response.Status)), gist(response.Body)}, nil
+}
+
+var (
+	viewer = regexp.MustCompile(`<p class="you.*</p>`)
+	markup = regexp.MustCompile(`<[^>]*>`)
+)
+
+// gist is what to print of a body: of the status page what it tells its viewer, of JSON all, else the first line.
+func gist(body string) string {
+	if found := viewer.FindString(body); found != "" {
+		return html.UnescapeString(markup.ReplaceAllString(found, ""))
+	}
+	if strings.HasPrefix(body, "{") {
+		return strings.Join(strings.Fields(body), " ")
+	}
+	line, _, _ := strings.Cut(body, "\n")
+	return strings.TrimSpace(line)
 }
 
 // logged returns the line in Traefik's log that has all of the words; it fails if none comes.

@@ -65,7 +65,7 @@ const pageHTML = `<!DOCTYPE html>
 {{else}}
 <p class="empty"><strong>Nobody learns for this list.</strong> Put a middleware with <code>mode: learn</code> and <code>store: <bdi>{{.Name}}</bdi></code> on the router that asks for certificates.</p>
 {{end}}
-<details{{if not .Grants}} open{{end}}>
+<details open>
 <summary>Last events</summary>
 {{if .Events}}<ol class="events">{{range .Events}}<li><b class="what">{{.What}}</b> {{with .IP}}<span class="ip">{{.}}</span>{{end}} {{with .Who}}<bdi>{{.}}</bdi>{{end}} {{with .Why}}<span class="why">{{.}}</span>{{end}} {{template "time" .At}}</li>
 {{end}}</ol>{{else}}<p class="empty">None since Traefik was started.</p>{{end}}
@@ -114,8 +114,10 @@ section { margin: 2rem 0; }
 .who { margin: .2rem 0 .6rem; }
 .left { font-size: .9rem; margin: 0; }
 dl { margin: .6rem 0 .8rem; font-size: .9rem; }
-dl div { display: flex; justify-content: space-between; gap: 1rem; }
+dl div { display: flex; justify-content: space-between; align-items: baseline; gap: 1rem; }
+dt { flex: none; }
 dd { margin: 0; text-align: right; }
+dd code { font-size: .85em; }
 time[title] { text-decoration: underline dotted; text-decoration-color: var(--line); text-underline-offset: .2em; }
 button { font: inherit; min-height: 2.75rem; padding: .3rem 1rem; color: var(--warn); background: none; border: 1px solid var(--line); border-radius: .6rem; cursor: pointer; }
 button:hover { background: var(--warnpaper); border-color: var(--warn); }

@@ -34,16 +34,17 @@ func ago(d time.Duration) string {
 
 // span says a duration in its two largest units.
 func span(d time.Duration) string {
-	seconds := int((d + time.Second - 1) / time.Second)
+	const day = 24 * time.Hour
+	minutes, hours := int(d.Round(time.Minute)/time.Minute), int(d.Round(time.Hour)/time.Hour)
 	switch {
-	case seconds < 60:
-		return fmt.Sprintf("%d s", seconds)
-	case seconds < 3600:
-		return fmt.Sprintf("%d min", seconds/60)
-	case seconds < 24*3600:
-		return strings.TrimSuffix(fmt.Sprintf("%d h %d min", seconds/3600, seconds/60%60), " 0 min")
+	case d.Round(time.Second) < time.Minute:
+		return fmt.Sprintf("%d s", d.Round(time.Second)/time.Second)
+	case minutes < 60:
+		return fmt.Sprintf("%d min", minutes)
+	case d.Round(time.Minute) <= day:
+		return strings.TrimSuffix(fmt.Sprintf("%d h %d min", minutes/60, minutes%60), " 0 min")
 	}
-	return strings.TrimSuffix(counted(seconds/(24*3600), "day")+fmt.Sprintf(" %d h", seconds/3600%24), " 0 h")
+	return strings.TrimSuffix(counted(hours/24, "day")+fmt.Sprintf(" %d h", hours%24), " 0 h")
 }
 
 func counted(n int, noun string) string {

@@ -17,8 +17,8 @@ import (
 // renewalInterval is how long a state file may lack a mere renewal.
 const renewalInterval = time.Minute
 
-// maxState is the largest state file that is read, in bytes: a million grants.
-const maxState = 1 << 28
+// maxState is the largest state file that is read, in bytes: some 200,000 grants.
+const maxState = 1 << 26
 
 // A stateFile keeps a store across restarts of Traefik. It is written to a new file which then takes the old one's
 // place, so that it is whole at every moment. It is safe for concurrent use.
@@ -59,7 +59,6 @@ func openStateFile(ctx context.Context, t teller, s *settings, now time.Time) (*
 		}
 	}
 	if t.store.file != f {
-		f.at = time.Time{}
 		if err := f.keep(t, now); err != nil {
 			return nil, err
 		}

@@ -269,6 +269,27 @@ func TestStateFilesThatCannotBe(t *testing.T) {
 	}
 }
 
+func TestAHugeFileIsNotRead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.json")
+	for size, want := range map[int64]string{maxState + 1: "it is larger than 67108864 bytes", maxState: ""} {
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(path, size); err != nil {
+			t.Fatal(err)
+		}
+		h := newHouse(t, nil)
+		config := &Config{Mode: "learn", Store: []string{h.store("a")}, StateFile: path}
+		_, err := newHandler(context.Background(), http.NotFoundHandler(), config, "learn", h.clock(), h.logger)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%d bytes: got %v, want %q", size, err, want)
+		}
+		if info, err := os.Stat(path); want != "" && (err != nil || info.Size() != size) {
+			t.Errorf("the file was touched: %v", err)
+		}
+	}
+}
+
 func TestAStoreHasOneFileAndAFileOneStore(t *testing.T) {
 	folder := t.TempDir()
 	one, two := filepath.Join(folder, "one.json"), filepath.Join(folder, "two.json")
@@ -298,6 +319,11 @@ func TestAStoreHasOneFileAndAFileOneStore(t *testing.T) {
 	if got := saved(t, filepath.Join(folder, "three.json")).ips(); got != "203.0.113.7" {
 		t.Errorf("the new file holds %q", got)
 	}
+	h.handlers = h.reload(map[string]Config{"first": {Mode: "learn", TTL: "1h", StateFile: two}})
+	if got := saved(t, two).ips(); got != "203.0.113.7" {
+		t.Errorf("back in the old file there is %q", got)
+	}
+	h.handlers = h.reload(map[string]Config{"first": {Mode: "learn", TTL: "1h", StateFile: filepath.Join(folder, "three.json")}})
 	openStore(h.store("default")).revoke(clientPrefix(ipOf("\x07").Addr(), 64), "", at(h.now))
 	h.handlers = h.reload(map[string]Config{"first": {Mode: "learn", TTL: "1h", StateFile: two}})
 	if got := saved(t, two).ips(); got != "" {

@@ -2,6 +2,7 @@
 # make test   all tests: compiled with -race, interpreted by Yaegi, end to end in the real Traefik
 # make lint   formatting, vet, staticcheck, vendor folder in sync
 # make fuzz   each fuzz target for FUZZTIME (1m)
+# make pictures  those of the status page, in .cache/pictures; one of them is the readme's
 # make bench  what it costs, in ratios (8 minutes); its table in the readme is made by it, too
 
 MODULE   := github.com/mtlsallowlist/mtlsallowlist
@@ -12,12 +13,12 @@ FUZZTIME ?= 1m
 # Without cgo, the tests in the nested module share their compiled packages with the real Traefik.
 nested   := cd $(TRAEFIK) && CGO_ENABLED=0 go
 
-.PHONY: demo test compiled interpreted traefik end-to-end lint fuzz bench need-go need-cc
+.PHONY: demo test compiled interpreted traefik end-to-end lint fuzz bench pictures need-go need-cc need-chromium
 
 demo: need-go
 	@$(nested) run ./demo
 
-test: compiled interpreted traefik end-to-end
+test: need-chromium compiled interpreted traefik end-to-end
 
 compiled: need-go need-cc
 	@echo "== compiled, with the race detector"
@@ -55,8 +56,16 @@ fuzz: need-go
 bench: traefik
 	@$(nested) run ./bench -readme ../../readme.md
 
+pictures: traefik need-chromium
+	@mkdir -p .cache/pictures
+	$(nested) test -count=1 -run TestTheStatusPageInChromium ./e2e -pictures "$(CURDIR)/.cache/pictures"
+	cp .cache/pictures/status-1280-light.png .assets/status.png
+
 need-go:
 	@command -v go >/dev/null || { echo "Go is missing: install Go 1.26 or newer from https://go.dev/dl/ and try again."; exit 1; }
 
 need-cc:
 	@command -v "$$(go env CC)" >/dev/null || { echo "A C compiler is missing, which Go's race detector needs: install gcc (Debian: apt-get install gcc libc6-dev) and try again."; exit 1; }
+
+need-chromium:
+	@command -v chromium >/dev/null && command -v certutil >/dev/null || { echo "Chromium or certutil is missing, which the tests of the status page need: install chromium and libnss3-tools (Debian: apt-get install chromium libnss3-tools) and try again."; exit 1; }

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -22,6 +23,7 @@ var home struct {
 	ca       *lab.CA // the one that Traefik trusts for clients; also the servers'
 	stranger *lab.CA // one that it doesn't
 	phone    tls.Certificate
+	owner    tls.Certificate
 	backends map[string]*lab.Backend
 	traefik  *lab.Traefik
 }
@@ -64,7 +66,7 @@ func runAtHome(m *testing.M) (code int, err error) {
 	return code, home.traefik.Stop(ctx)
 }
 
-// furnish makes the authorities, the server's certificate, a phone's, and the services.
+// furnish makes the authorities, the certificates of the server, of a phone and of its owner, and the services.
 func furnish() error {
 	var err error
 	if home.ca, err = lab.NewCA("Home CA"); err != nil {
@@ -74,6 +76,9 @@ func furnish() error {
 		return err
 	}
 	if home.phone, err = home.ca.Issue(lab.Leaf{CommonName: "phone"}); err != nil {
+		return err
+	}
+	if home.owner, err = home.ca.Issue(lab.Leaf{CommonName: "owner"}); err != nil {
 		return err
 	}
 	server, err := home.ca.Issue(lab.Leaf{CommonName: "home.example", DNSNames: []string{"*.home.example", "*.invalid"}, Server: true})
@@ -100,9 +105,11 @@ func furnish() error {
 
 type options = map[string]any
 
-// A route leads from a host to the service with the name of the host's first label.
+// A route leads from a host to the service with the name of the host's first label, unless it names another.
 type route struct {
 	host       string // without .home.example
+	path       string // that paths begin with; empty: any
+	service    string // default host
 	middleware string
 	tls        string // TLS options; empty: the default ones
 	entryPoint string // default websecure
@@ -136,7 +143,10 @@ func (h household) dynamic(t *testing.T) map[string]any {
 		middlewares[name] = map[string]any{"plugin": map[string]any{"mtlsallowlist": own}}
 	}
 	for i, r := range h.routes {
-		router := map[string]any{"rule": "Host(`" + r.host + ".home.example`)", "service": r.host, "entryPoints": []string{"websecure"}}
+		router := map[string]any{"rule": "Host(`" + r.host + ".home.example`)", "service": cmp.Or(r.service, r.host), "entryPoints": []string{"websecure"}}
+		if r.path != "" {
+			router["rule"] = fmt.Sprint(router["rule"], " && PathPrefix(`", r.path, "`)")
+		}
 		if r.middleware != "" {
 			router["middlewares"] = strings.Fields(r.middleware)
 		}

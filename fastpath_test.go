@@ -106,9 +106,9 @@ func newPlainHandler(_ context.Context, next http.Handler, config *Config, name 
 	case modeEnforce:
 		return enforcer, nil
 	case modeEither:
-		return http.HandlerFunc(newLearner(*s, next, enforcer, clock, t, nil).decide), nil
+		return http.HandlerFunc(newLearner(*s, next, enforcer, clock, t).decide), nil
 	}
-	return http.HandlerFunc(newLearner(*s, next, nil, clock, t, nil).decide), nil
+	return http.HandlerFunc(newLearner(*s, next, nil, clock, t).decide), nil
 }
 
 func (h *house) answer(middleware, from string, state *tls.ConnectionState) int {
@@ -190,7 +190,7 @@ func TestWhatIsRememberedOfClientsIsBounded(t *testing.T) {
 	if s, err = parse(&Config{Mode: "learn", Store: []string{h.store("a")}}); err != nil {
 		t.Fatal(err)
 	}
-	l := newLearner(*s, next, nil, h.clock(), teller{log: h.logger, store: s.stores[0]}, nil)
+	l := newLearner(*s, next, nil, h.clock(), teller{log: h.logger, store: s.stores[0]})
 	state := verified(certificate("cn:p"))
 	for i := 0; i < maxProofs+100; i++ {
 		l.decide(httptest.NewRecorder(), &http.Request{RemoteAddr: fmt.Sprint("203.0.113.7:", i), TLS: state})

@@ -26,7 +26,6 @@ type learner struct {
 	teller   teller
 	rejecter *rejecter
 	store    *store
-	file     *stateFile        // nil: none
 	taken    map[string]*proof // by the connection's remote address, guarded by the store's mu
 }
 
@@ -37,11 +36,11 @@ type proof struct {
 	*grant
 }
 
-func newLearner(s settings, next, unproven http.Handler, clock clock, teller teller, file *stateFile) *learner {
+func newLearner(s settings, next, unproven http.Handler, clock clock, teller teller) *learner {
 	teller.store.limit(s.limits.maxIPs)
 	return &learner{
 		settings: s, next: next, unproven: unproven, clock: clock, teller: teller,
-		rejecter: newRejecter(s), store: s.stores[0], file: file, taken: map[string]*proof{},
+		rejecter: newRejecter(s), store: s.stores[0], taken: map[string]*proof{},
 	}
 }
 
@@ -101,9 +100,9 @@ func (l *learner) decide(rw http.ResponseWriter, req *http.Request) {
 	if err != nil {
 		l.note("not learned", err, req, addr, id, now)
 	}
-	if g != nil && l.file != nil {
-		_ = l.file.keep(l.teller, now) // told there; who has given a proof isn't to suffer from it
-		if fresh := l.file.fresh(); fresh.Before(until) {
+	if file := l.store.stateFile(); g != nil && file != nil {
+		_ = file.keep(l.teller, now) // told there; who has given a proof isn't to suffer from it
+		if fresh := file.fresh(); fresh.Before(until) {
 			until = fresh
 		}
 	}

@@ -133,11 +133,10 @@ func newHandler(ctx context.Context, next http.Handler, config *Config, name str
 		unproven = newEnforcer(*s, next, clock).handler()
 	}
 	t := teller{log: log, store: s.stores[0]}
-	var file *stateFile
 	if s.stateFile != "" {
-		if file, err = openStateFile(ctx, t, s, clock.now()); err != nil {
+		if err := openStateFile(ctx, t, s, clock.now()); err != nil {
 			return nil, fmt.Errorf("mtlsallowlist: middleware %q: stateFile: invalid value %q: %w", name, s.stateFile, err)
 		}
 	}
-	return newLearner(*s, next, unproven, clock, t, file).handler(), nil
+	return newLearner(*s, next, unproven, clock, t).handler(), nil
 }

@@ -22,7 +22,7 @@ func init() {
 
 	next := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
 	s := settings{
-		name:             "rehearsal",
+		name:             "rehearsal (no real request)",
 		proof:            proofCertificate,
 		stores:           []*store{newStore("rehearsal")},
 		identities:       patterns{{prefix: "sha256:", open: true}},
@@ -35,7 +35,7 @@ func init() {
 	}
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	enforcer := newEnforcer(s, next, clock{time.Now, time.Since}).handler()
-	learner := newLearner(s, next, nil, clock{time.Now, time.Since}, teller{log: log, store: s.stores[0]}, nil).handler()
+	learner := newLearner(s, next, nil, clock{time.Now, time.Since}, teller{log: log, store: s.stores[0]}).handler()
 	page := newStatus(s, clock{time.Now, time.Since}, log)
 	for _, request := range []struct {
 		handler    http.Handler

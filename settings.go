@@ -61,6 +61,12 @@ func parse(config *Config) (*settings, error) {
 	r.unknown("ipStrategy.", config.IPStrategy.Unknown)
 	s := &settings{mode: r.mode(config)}
 	names := r.list("store", config.Store, "default")
+	for i, name := range names {
+		if slices.Contains(names[:i], name) {
+			r.fault("store", strings.Join(names, ","), "want each once")
+			break
+		}
+	}
 	if len(names) > 1 && (s.mode == modeLearn || s.mode == modeEither) {
 		r.fault("store", strings.Join(names, ","), "want exactly one in mode %q", s.mode)
 	}
@@ -114,7 +120,7 @@ func (r *reader) mode(config *Config) string {
 		modes      []string
 	}{
 		{"proof", config.Proof, []string{modeLearn, modeEither, modeStatus}},
-		{"identityHeader", config.IdentityHeader, []string{modeLearn, modeEither, modeStatus}},
+		{"identityHeader", config.IdentityHeader, []string{modeStatus}},
 		{"ttl", config.TTL, learning},
 		{"maxIPs", config.MaxIPs, learning},
 		{"maxIPsPerIdentity", config.MaxIPsPerIdentity, learning},
@@ -133,14 +139,20 @@ func (r *reader) mode(config *Config) string {
 func (r *reader) proof(config *Config, s *settings) {
 	s.proof = strings.TrimSpace(config.Proof)
 	s.identityHeader = strings.TrimSpace(config.IdentityHeader)
-	switch {
-	case config.Proof == "":
+	if config.Proof == "" {
 		s.proof = proofCertificate
-	case s.proof == proofCertificate || s.proof == proofRequest && s.mode == modeStatus:
-	case s.mode == modeStatus:
+	}
+	switch s.mode {
+	case modeEnforce:
+		return // mode has found them already
+	case modeLearn, modeEither:
+		if s.proof != proofCertificate {
+			r.fault("proof", config.Proof, "want %q", proofCertificate)
+		}
+		return
+	}
+	if s.proof != proofCertificate && s.proof != proofRequest {
 		r.fault("proof", config.Proof, "want %q or %q", proofCertificate, proofRequest)
-	default:
-		r.fault("proof", config.Proof, "want %q", proofCertificate)
 	}
 	switch {
 	case config.IdentityHeader != "" && s.proof == proofCertificate:

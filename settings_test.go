@@ -52,6 +52,7 @@ var faultRows = []struct {
 	{"a source range on a status page", Config{Mode: "status", SourceRange: []string{"10.0.0.0/8"}}, `sourceRange: invalid value "10.0.0.0/8": has no meaning in mode "status"`},
 	{"a state file without a learner", Config{Mode: "enforce", StateFile: "/x"}, `stateFile: invalid value "/x": has no meaning in mode "enforce"`},
 	{"a state file of spaces", Config{Mode: "learn", StateFile: " "}, `stateFile: invalid value " ": want a path`},
+	{"a store twice", Config{Mode: "enforce", Store: []string{"a", "b", "a"}}, `store: invalid value "a,b,a": want each once`},
 	{"a misspelt option", Config{Mode: "enforce", Unknown: map[string]any{"sourceRnage": "x"}}, `did you mean "sourceRange"?`},
 	{"an option at the wrong depth", Config{Mode: "enforce", Unknown: map[string]any{"depth": 1}}, `depth: invalid value "1": unknown option: did you mean "ipStrategy.depth"?`},
 	{"a misspelt option of ipStrategy", Config{Mode: "enforce", IPStrategy: IPStrategy{Unknown: map[string]any{"dept": 1}}}, `ipStrategy.dept: invalid value "1": unknown option: did you mean "ipStrategy.depth"?`},

@@ -36,39 +36,37 @@ type stateFile struct {
 	failed error      // why it could not be written the last time
 }
 
-// openStateFile returns the file that s asks for. At first, what it holds is
-// put into the store. Its error says what is wrong with the option.
-func openStateFile(ctx context.Context, t teller, s *settings, now time.Time) (*stateFile, error) {
+// openStateFile has the store of a learner kept in the file that s asks for, from now on and by all of its learners. At
+// first, what the file holds is put into the store. The error says what is wrong with the option.
+//
+// The file stays the store's when the option goes, until there is another: a revoked grant isn't to come back with the
+// option.
+func openStateFile(ctx context.Context, t teller, s *settings, now time.Time) error {
 	path, err := filepath.Abs(s.stateFile)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	stores.mu.Lock()
 	defer stores.mu.Unlock()
 	f := stores.files[path]
 	if f != nil && f.store != t.store.name && f.owner.Err() == nil {
-		return nil, fmt.Errorf("it keeps the store %q already, for middleware %q: a store needs a file of its own", f.store, f.middleware)
+		return fmt.Errorf("it keeps the store %q already, for middleware %q: a store needs a file of its own", f.store, f.middleware)
 	}
-	if other := t.store.file; other != nil && other.path != path && other.owner.Err() == nil {
-		return nil, fmt.Errorf("the store %q is kept in %q already, for middleware %q: a store has one file", t.store.name, other.path, other.middleware)
+	if other := t.store.stateFile(); other != nil && other.path != path && other.owner.Err() == nil {
+		return fmt.Errorf("the store %q is kept in %q already, for middleware %q: a store has one file", t.store.name, other.path, other.middleware)
 	}
 	if f == nil || f.store != t.store.name {
 		f = &stateFile{path: path, store: t.store.name}
 		if err := errors.Join(f.clear(), f.restore(t, s, now)); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	if t.store.file != f {
-		if err := f.keep(t, now); err != nil {
-			return nil, err
-		}
-	}
+	// Also if it can't be written: what was restored is in the store, and isn't to be restored again.
 	f.middleware, f.owner = s.name, ctx
 	stores.files[path] = f
-	t.store.mu.Lock()
-	defer t.store.mu.Unlock()
-	t.store.file = f
-	return f, nil
+	t.store.keepIn(f)
+	f.retry()
+	return f.keep(t, now)
 }
 
 // restore reads the file into the store.
@@ -140,6 +138,15 @@ func (f *stateFile) keep(t teller, now time.Time) error {
 	return f.failed
 }
 
+// retry lets the next keep write the file if it could not be written the last time.
+func (f *stateFile) retry() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.failed != nil {
+		f.at = time.Time{}
+	}
+}
+
 // fresh returns until when a renewal need not be written.
 func (f *stateFile) fresh() time.Time {
 	f.mu.Lock()
@@ -195,7 +202,9 @@ func (f *stateFile) clear() error {
 		return err
 	}
 	for _, entry := range entries {
-		if strings.HasPrefix(entry.Name(), name+".") && strings.HasSuffix(entry.Name(), ".tmp") {
+		middle, ours := strings.CutPrefix(entry.Name(), name+".")
+		number, temporary := strings.CutSuffix(middle, ".tmp")
+		if ours && temporary && strings.Trim(number, "0123456789") == "" {
 			err = errors.Join(err, os.Remove(filepath.Join(folder, entry.Name())))
 		}
 	}

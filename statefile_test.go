@@ -270,8 +270,8 @@ func TestStateFilesThatCannotBe(t *testing.T) {
 }
 
 func TestAHugeFileIsNotRead(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "state.json")
 	for size, want := range map[int64]string{maxState + 1: "it is larger than 67108864 bytes", maxState: ""} {
+		path := filepath.Join(t.TempDir(), "state.json")
 		if err := os.WriteFile(path, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -367,10 +367,53 @@ func TestAFailingDiskFailsNoRequest(t *testing.T) {
 	}
 }
 
+func TestAllLearnersOfAStoreKeepItsFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.json")
+	with, without := Config{Mode: "learn", TTL: "1h", StateFile: path}, Config{Mode: "either", TTL: "1h", MaxIPs: "2"}
+	h := newHouse(t, map[string]Config{"with": with, "without": without})
+	h.walk("both", "with 203.0.113.1 cn:a=200; wait 1s; without 203.0.113.2 cn:b=200; wait 1s; without 203.0.113.3 cn:c=200")
+	if got, want := saved(t, path).ips(), "203.0.113.3 203.0.113.2"; got != want {
+		t.Errorf("with both: got %s, want %s", got, want)
+	}
+	// The option goes and comes back.
+	h.handlers = h.reload(map[string]Config{"without": without})
+	h.walk("without", "wait 1s; without 203.0.113.4 cn:d=200")
+	if got, want := saved(t, path).ips(), "203.0.113.4 203.0.113.3"; got != want {
+		t.Errorf("without the option: got %s, want %s", got, want)
+	}
+	h.handlers = h.reload(map[string]Config{"with": with})
+	if got, want := saved(t, path).ips(), "203.0.113.4 203.0.113.3"; got != want {
+		t.Errorf("with the option again: got %s, want %s", got, want)
+	}
+}
+
+// TestAFileThatCanBeReadButNotWritten is about a name that is just not too long for the file system.
+func TestAFileThatCanBeReadButNotWritten(t *testing.T) {
+	folder := t.TempDir()
+	path := filepath.Join(folder, strings.Repeat("x", 250))
+	h := newHouse(t, map[string]Config{"learn": {Mode: "learn", TTL: "1h", StateFile: filepath.Join(folder, "short")}})
+	h.walk("before", "learn 203.0.113.7 cn:phone=200")
+	if err := os.Rename(filepath.Join(folder, "short"), path); err != nil {
+		t.Fatal(err)
+	}
+	h.restart(map[string]Config{"enforce": {Mode: "enforce"}})
+	config := &Config{Mode: "learn", TTL: "1h", Store: []string{h.store("default")}, StateFile: path}
+	for _, want := range []int{200, 403} {
+		_, err := newHandler(context.Background(), http.NotFoundHandler(), config, "learn", h.clock(), h.logger)
+		if err == nil || !strings.Contains(err.Error(), "file name too long") {
+			t.Errorf("got %v, want the name to be too long", err)
+		}
+		if got := h.ask("enforce", "203.0.113.7", ""); got != want {
+			t.Errorf("got %d, want %d: what was revoked doesn't come back", got, want)
+		}
+		openStore(h.store("default")).revoke(clientPrefix(ipOf("\x07").Addr(), 64), "", at(h.now))
+	}
+}
+
 func TestWhatWasBeingWrittenIsCleared(t *testing.T) {
 	folder := t.TempDir()
 	path := filepath.Join(folder, "state.json")
-	for _, name := range []string{"state.json.123.tmp", "state.json.tmp.bak", "other.json.5.tmp"} {
+	for _, name := range []string{"state.json.123.tmp", "state.json.tmp.bak", "other.json.5.tmp", "state.json.b.tmp", "state.json.json.5.tmp"} {
 		if err := os.WriteFile(filepath.Join(folder, name), []byte("half"), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -381,7 +424,7 @@ func TestWhatWasBeingWrittenIsCleared(t *testing.T) {
 	for _, entry := range entries {
 		names = append(names, entry.Name())
 	}
-	if got, want := strings.Join(names, " "), "other.json.5.tmp state.json state.json.tmp.bak"; err != nil || got != want {
+	if got, want := strings.Join(names, " "), "other.json.5.tmp state.json state.json.b.tmp state.json.json.5.tmp state.json.tmp.bak"; err != nil || got != want {
 		t.Errorf("got %s, %v, want %s", got, err, want)
 	}
 }

@@ -150,6 +150,13 @@ func (s *store) lastEvents() []event {
 	return append([]event{}, s.journal.events...)
 }
 
+// keepIn makes f the file that keeps the store.
+func (s *store) keepIn(f *stateFile) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.file = f
+}
+
 // stateFile returns the file that keeps the store; nil if there is none.
 func (s *store) stateFile() *stateFile {
 	s.mu.Lock()

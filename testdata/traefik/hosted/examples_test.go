@@ -130,20 +130,19 @@ func checkStatic(t *testing.T, e example) {
 	}
 }
 
-// roles reports whether one of a router's middlewares learns, and whether one of them enforces.
-func roles(e example, providerName string, router *dynamic.Router) (learns, enforces bool) {
+// modeOf returns the mode of the one middleware of the plugin that a router has.
+func modeOf(e example, providerName string, router *dynamic.Router) string {
+	modes := []string{}
 	for _, name := range router.Middlewares {
 		for n, configuration := range e.dynamic {
 			for m, middleware := range configuration.HTTP.Middlewares {
 				if qualified(name, providerName) == qualified(m, n) {
-					mode := middleware.Plugin[pluginName]["mode"]
-					learns = learns || mode == "learn"
-					enforces = enforces || mode == "enforce"
+					modes = append(modes, fmt.Sprint(middleware.Plugin[pluginName]["mode"]))
 				}
 			}
 		}
 	}
-	return learns, enforces
+	return strings.Join(modes, " and ")
 }
 
 func qualified(name, providerName string) string {
@@ -155,9 +154,9 @@ func checkRouters(t *testing.T, e example) {
 	t.Helper()
 	for providerName, configuration := range e.dynamic {
 		for name, router := range configuration.HTTP.Routers {
-			learns, enforces := roles(e, providerName, router)
-			if learns == enforces {
-				t.Errorf("router %s: got learns %v and enforces %v, want one of them", name, learns, enforces)
+			mode := modeOf(e, providerName, router)
+			if mode != "learn" && mode != "enforce" && mode != "status" {
+				t.Errorf("router %s: got mode %q, want learn, enforce or status", name, mode)
 			}
 			if router.TLS == nil {
 				t.Errorf("router %s: got no TLS", name)
@@ -169,10 +168,13 @@ func checkRouters(t *testing.T, e example) {
 			if router.TLS.CertResolver == "" && len(configuration.TLS.Certificates) == 0 {
 				t.Errorf("router %s: got neither a certificate resolver nor a certificate", name)
 			}
-			if learns != asksForCertificate(e, providerName, router.TLS.Options) {
-				t.Errorf("router %s: learns %v, but its TLS options are %q", name, learns, router.TLS.Options)
+			if (mode != "enforce") != asksForCertificate(e, providerName, router.TLS.Options) {
+				t.Errorf("router %s: its mode is %s, but its TLS options are %q", name, mode, router.TLS.Options)
 			}
-			if router.Service == "" && len(configuration.HTTP.Services) != 1 || router.Service != "" && configuration.HTTP.Services[router.Service] == nil {
+			if (mode == "status") != (router.Service == "noop@internal") {
+				t.Errorf("router %s: its mode is %s, and its service %q", name, mode, router.Service)
+			}
+			if router.Service == "" && len(configuration.HTTP.Services) != 1 || router.Service != "" && mode != "status" && configuration.HTTP.Services[router.Service] == nil {
 				t.Errorf("router %s: no service %q", name, router.Service)
 			}
 			for _, entryPoint := range router.EntryPoints {
@@ -201,11 +203,15 @@ func checkBehaviour(t *testing.T, e example) {
 	merged := dynamic.Configuration{HTTP: &dynamic.HTTPConfiguration{Middlewares: map[string]*dynamic.Middleware{}}}
 	for providerName, configuration := range e.dynamic {
 		for name, m := range configuration.HTTP.Middlewares {
+			// The folder of the state file is one that the example makes a volume of; here it is the test's.
+			if file, ok := m.Plugin[pluginName]["stateFile"].(string); ok {
+				m.Plugin[pluginName]["stateFile"] = filepath.Join(t.TempDir(), path.Base(file))
+			}
 			merged.HTTP.Middlewares[qualified(name, providerName)] = m
 		}
 	}
 	builder := middleware.NewBuilder(runtime.NewConfig(merged).Middlewares, nil, newBuilder(t))
-	learners, enforcers := map[string]http.Handler{}, map[string]http.Handler{}
+	learners, enforcers, pages := map[string]http.Handler{}, map[string]http.Handler{}, map[string]http.Handler{}
 	for providerName, configuration := range e.dynamic {
 		ctx := provider.AddInContext(context.Background(), "x@"+providerName)
 		for name, router := range configuration.HTTP.Routers {
@@ -213,10 +219,13 @@ func checkBehaviour(t *testing.T, e example) {
 			if err != nil {
 				t.Fatalf("router %s: %v", name, err)
 			}
-			if learns, _ := roles(e, providerName, router); learns {
+			switch modeOf(e, providerName, router) {
+			case "learn":
 				learners[name] = handler
-			} else {
+			case "enforce":
 				enforcers[name] = handler
+			default:
+				pages[name] = handler
 			}
 		}
 	}
@@ -236,6 +245,9 @@ func checkBehaviour(t *testing.T, e example) {
 		}
 	}
 	want("before any proof", enforcers, "203.0.113.7:1", "", notFound)
+	want("the status page without a certificate", pages, "203.0.113.7:1", "", http.StatusForbidden)
+	want("the status page", pages, "203.0.113.7:1", "phone", http.StatusOK)
+	want("the status page learns nothing", enforcers, "203.0.113.7:1", "", notFound)
 	want("without a certificate", learners, "203.0.113.7:1", "", http.StatusForbidden)
 	want("refused", enforcers, "203.0.113.7:1", "", notFound)
 	want("with a certificate", learners, "203.0.113.7:1", "phone", http.StatusOK)
@@ -371,7 +383,8 @@ func readCompose(files fs.FS) (example, error) {
 		if err != nil {
 			return e, fmt.Errorf("service %s: %w", name, err)
 		}
-		if len(alone.HTTP.Routers) != 1 || len(alone.HTTP.Services) != 1 {
+		internal := strings.HasSuffix(own["traefik.http.routers.allowlist.service"], "@internal")
+		if len(alone.HTTP.Routers) != 1 || len(alone.HTTP.Services) != 1 && !internal {
 			return e, fmt.Errorf("service %s: %d routers and %d services, want one of each", name, len(alone.HTTP.Routers), len(alone.HTTP.Services))
 		}
 		for router := range alone.HTTP.Routers {
@@ -407,6 +420,12 @@ type helmValues struct {
 	Deployment struct {
 		Replicas int `yaml:"replicas"`
 	} `yaml:"deployment"`
+	Persistence struct {
+		Enabled bool `yaml:"enabled"`
+	} `yaml:"persistence"`
+	PodSecurityContext struct {
+		FSGroup int `yaml:"fsGroup"`
+	} `yaml:"podSecurityContext"`
 	Service struct {
 		Spec struct {
 			ExternalTrafficPolicy string `yaml:"externalTrafficPolicy"`

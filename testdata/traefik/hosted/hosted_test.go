@@ -112,13 +112,23 @@ var service = http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { r
 
 // status returns what handler answers to a request from remoteAddr.
 func status(handler http.Handler, remoteAddr string, forwardedFor []string, state *tls.ConnectionState) int {
-	req := &http.Request{Method: http.MethodGet, Host: "app.example.com", RemoteAddr: remoteAddr, TLS: state, Header: http.Header{}}
+	req := request(http.MethodGet, "/", remoteAddr, state)
 	if forwardedFor != nil {
 		req.Header["X-Forwarded-For"] = forwardedFor
 	}
+	return answer(handler, req).Code
+}
+
+func request(method, target, remoteAddr string, state *tls.ConnectionState) *http.Request {
+	req := httptest.NewRequest(method, target, nil)
+	req.Host, req.RemoteAddr, req.TLS = "app.example.com", remoteAddr, state
+	return req
+}
+
+func answer(handler http.Handler, req *http.Request) *httptest.ResponseRecorder {
 	recorder := httptest.NewRecorder()
 	handler.ServeHTTP(recorder, req)
-	return recorder.Code
+	return recorder
 }
 
 var certificates sync.Map // *tls.ConnectionState by CN

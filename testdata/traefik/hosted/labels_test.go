@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -105,7 +106,7 @@ func parseYAML(t *testing.T, text string) map[string]any {
 
 // A transcript is what was asked of handlers and what they answered, one request a line:
 //
-//	<handler> [<cn of a verified certificate>@]<address>[ via <X-Forwarded-For>] -> <status>[, <event logged>]...
+//	<handler> [<cn of a verified certificate>@]<address>[ as <X-User>][ via <X-Forwarded-For>] -> <status>[, <event logged>]...
 //
 // replay asks again what stands left of the arrows, and returns what it gets in the same form.
 func replay(t *testing.T, handlers map[string]map[string]any, transcript []string) []string {
@@ -117,6 +118,7 @@ func replay(t *testing.T, handlers map[string]map[string]any, transcript []strin
 			question, _, _ := strings.Cut(line, " -> ")
 			handler, rest, _ := strings.Cut(question, " ")
 			from, via, isVia := strings.Cut(rest, " via ")
+			from, user, isUser := strings.Cut(from, " as ")
 			cn, address, hasCertificate := strings.Cut(from, "@")
 			if !hasCertificate {
 				address = from
@@ -124,31 +126,35 @@ func replay(t *testing.T, handlers map[string]map[string]any, transcript []strin
 			if strings.Contains(address, ":") {
 				address = "[" + address + "]"
 			}
-			var forwardedFor []string
-			if isVia {
-				forwardedFor = []string{via}
-			}
 			// A new handler for each request, so that nothing rests on handlers keeping state.
 			h := mustBuild(t, builder, handlers[handler], handler)
 			var state *tls.ConnectionState
 			if hasCertificate {
 				state = proof(t, cn)
 			}
-			answer := fmt.Sprintf("%s -> %d", question, status(h, address+":4711", forwardedFor, state))
-			for _, event := range read() {
-				answer += ", " + summary(event)
+			req := request(http.MethodGet, "/", address+":4711", state)
+			if isVia {
+				req.Header.Set("X-Forwarded-For", via)
 			}
-			got = append(got, answer)
+			if isUser {
+				req.Header.Set("X-User", user)
+			}
+			line := fmt.Sprintf("%s -> %d", question, answer(h, req).Code)
+			for _, event := range read() {
+				line += ", " + summary(event)
+			}
+			got = append(got, line)
 		}
 	})
 	return got
 }
 
+var labelStores int // how many stores the test below has used: each time it runs, it uses others
+
 func TestOptionsComeOutTheSameHoweverTheyAreWritten(t *testing.T) {
-	stores := 0
 	for _, c := range []struct {
 		name   string
-		to     string // the handler with the option; the other has only mode and store
+		to     string // the handler with the option; the others have only mode and store
 		labels string
 		yaml   string
 		want   []string
@@ -169,6 +175,46 @@ func TestOptionsComeOutTheSameHoweverTheyAreWritten(t *testing.T) {
 			"learn 203.0.113.7 -> 403",
 			"learn phone@203.0.113.7 -> 200, learned cn:phone 203.0.113.7 for 24h0m0s",
 			"learn 203.0.113.7 -> 200"}},
+		{"mode status: a proof is wanted, and not learned", "status", "mode=status", "mode: status", []string{
+			"status 203.0.113.7 -> 403, refused 203.0.113.7",
+			"status phone@203.0.113.7 -> 200",
+			"enter 203.0.113.7 -> 403"}},
+		{"mode status: a grant is no proof", "status", "", "", []string{
+			"learn phone@203.0.113.7 -> 200, learned cn:phone 203.0.113.7 for 24h0m0s",
+			"enter 203.0.113.7 -> 200",
+			"status 203.0.113.7 -> 403, refused 203.0.113.7"}},
+		{"store: several of a status page", "status", "store=STORE other, STORE", "store: [STORE other, STORE]", []string{
+			"status phone@203.0.113.7 -> 200"}},
+		{"proof certificate of a learner", "learn", "proof=certificate", "proof: certificate", []string{
+			"learn 203.0.113.7 as alice -> 403, refused 203.0.113.7",
+			"learn phone@203.0.113.7 -> 200, learned cn:phone 203.0.113.7 for 24h0m0s"}},
+		{"proof certificate of either", "learn", "mode=either; proof=certificate", "mode: either, proof: certificate", []string{
+			"learn 203.0.113.7 as alice -> 403",
+			"learn phone@203.0.113.7 -> 200, learned cn:phone 203.0.113.7 for 24h0m0s"}},
+		{"proof certificate of a status page", "status", "proof=certificate", "proof: certificate", []string{
+			"status 203.0.113.7 as alice -> 403, refused 203.0.113.7",
+			"status phone@203.0.113.7 -> 200"}},
+		{"proof request of a status page: who gets there, sees it", "status", "proof=request", "proof: request", []string{
+			"status 203.0.113.7 -> 200",
+			"status 203.0.113.8 as alice -> 200",
+			"status phone@203.0.113.9 -> 200",
+			"enter 203.0.113.7 -> 403"}},
+		{"identityHeader: a certificate doesn't stand for the header", "status", "proof=request; identityHeader=X-User", "proof: request, identityHeader: X-User", []string{
+			"status phone@203.0.113.7 -> 403, refused 203.0.113.7",
+			"status 203.0.113.7 -> 403",
+			"status 203.0.113.7 as  -> 403",
+			"status 203.0.113.7 as alice -> 200",
+			"enter 203.0.113.7 -> 403"}},
+		{"identityHeader in another case", "status", "proof=request; identityHeader=x-uSER", "proof: request, identityHeader: x-uSER", []string{
+			"status 203.0.113.7 -> 403, refused 203.0.113.7",
+			"status 203.0.113.7 as alice -> 200"}},
+		{"identities of a status page by header", "status", "proof=request; identityHeader=X-User; identities=cn:*, header:alice", "proof: request, identityHeader: X-User, identities: ['cn:*', header:alice]", []string{
+			"status 203.0.113.7 as mallory -> 403, refused header:mallory 203.0.113.7",
+			"status phone@203.0.113.7 -> 403, refused 203.0.113.7",
+			"status 203.0.113.7 as alice -> 200"}},
+		{"identities of a status page", "status", "identities=cn:phone", "identities: cn:phone", []string{
+			"status watch@203.0.113.7 -> 403, refused cn:watch 203.0.113.7",
+			"status phone@203.0.113.7 -> 200"}},
 		{"store: another one", "enter", "store=STORE other", "store: STORE other", []string{
 			"learn phone@203.0.113.7 -> 200, learned cn:phone 203.0.113.7 for 24h0m0s",
 			"enter 203.0.113.7 -> 403"}},
@@ -260,16 +306,20 @@ func TestOptionsComeOutTheSameHoweverTheyAreWritten(t *testing.T) {
 		{"rejectStatusCode of a learner, as text", "learn", "rejectStatusCode=451", `rejectStatusCode: "451"`, []string{
 			"learn 203.0.113.7 -> 451, refused 203.0.113.7",
 			"enter 203.0.113.7 -> 403"}},
-		{"an empty text is the default", "learn", "ttl=; maxIPs=; maxIPsPerIdentity=; allowPrivate=; rejectStatusCode=", `ttl: "", maxIPs: "", maxIPsPerIdentity: "", allowPrivate: "", rejectStatusCode: ""`, []string{
+		{"rejectStatusCode of a status page", "status", "rejectStatusCode=404", "rejectStatusCode: 404", []string{
+			"status 203.0.113.7 -> 404, refused 203.0.113.7"}},
+		{"ipStrategy of a status page: whom it refuses", "status", "ipStrategy.depth=1; ipStrategy.ipv6Subnet=48", "ipStrategy: {depth: 1, ipv6Subnet: 48}", []string{
+			"status 10.0.0.1 via 2001:db8:1:2::3 -> 403, refused 2001:db8:1::/48"}},
+		{"an empty text is the default", "learn", "ttl=; maxIPs=; maxIPsPerIdentity=; allowPrivate=; rejectStatusCode=; proof=; identityHeader=; stateFile=", `ttl: "", maxIPs: "", maxIPsPerIdentity: "", allowPrivate: "", rejectStatusCode: "", proof: "", identityHeader: "", stateFile: ""`, []string{
 			"learn phone@203.0.113.7 -> 200, learned cn:phone 203.0.113.7 for 24h0m0s",
 			"learn phone@192.168.1.2 -> 200, not learned cn:phone 192.168.1.2"}},
 	} {
 		for _, s := range spellings {
 			t.Run(c.name+"/"+s.name, func(t *testing.T) {
-				stores++
-				store := fmt.Sprintf("labels %d", stores) // no name of a test: a comma would make two of it
+				labelStores++
+				store := fmt.Sprintf("labels %d", labelStores) // no name of a test: a comma would make two of it
 				handlers := map[string]map[string]any{}
-				for handler, mode := range map[string]string{"learn": "learn", "enter": "enforce"} {
+				for handler, mode := range map[string]string{"learn": "learn", "enter": "enforce", "status": "status"} {
 					labels, text := c.labels, c.yaml
 					if c.to != handler && c.to != "both" {
 						labels, text = "", ""
@@ -321,8 +371,7 @@ func TestFaultsAreToldAllTogetherHoweverTheyAreWritten(t *testing.T) {
 		want   []string // the beginning of each line
 	}{
 		{"no mode", "store=s", "store: s", []string{`mode: invalid value ""`}},
-		{"a mode that doesn't exist", "mode=allow", "mode: allow", []string{`mode: invalid value "allow": want "learn", "enforce" or "either"`}},
-		{"a mode that doesn't exist yet", "mode=status", "mode: status", []string{`mode: invalid value "status"`}},
+		{"a mode that doesn't exist", "mode=allow", "mode: allow", []string{`mode: invalid value "allow": want "learn", "enforce", "either" or "status"`}},
 		{"a learner with two stores", "mode=learn; store=a, b", "mode: learn, store: [a, b]", []string{`store: invalid value "a,b": want exactly one in mode "learn"`}},
 		{"an identity without a kind", "mode=learn; identities=phone", "mode: learn, identities: [phone]", []string{`identities: invalid value "phone": want kind:value`}},
 		{"an identity with an empty part", "mode=learn; identities=cn:a,,cn:b", "mode: learn, identities: [cn:a, '', cn:b]", []string{`identities: invalid value "cn:a,,cn:b"`, `identities: invalid value ""`}},
@@ -354,9 +403,30 @@ func TestFaultsAreToldAllTogetherHoweverTheyAreWritten(t *testing.T) {
 		{"a rejection with success", "mode=enforce; rejectStatusCode=200", "mode: enforce, rejectStatusCode: 200", []string{`rejectStatusCode: invalid value "200": want a whole number from 400 to 599`}},
 		{"an option that a mode has no use for", "mode=enforce; ttl=1h; maxIPs=3", "mode: enforce, ttl: 1h, maxIPs: 3", []string{`ttl: invalid value "1h": has no meaning in mode "enforce"`, `maxIPs: invalid value "3": has no meaning`}},
 
-		{"an option that doesn't exist yet: proof", "mode=learn; proof=request", "mode: learn, proof: request", []string{`proof: invalid value "request": unknown option`}},
-		{"an option that doesn't exist yet: identityHeader", "mode=learn; identityHeader=X-User", "mode: learn, identityHeader: X-User", []string{`identityheader: invalid value "x-user": unknown option`}},
-		{"an option that doesn't exist yet: stateFile", "mode=learn; stateFile=/tmp/state", "mode: learn, stateFile: /tmp/state", []string{`statefile: invalid value "/tmp/state": unknown option`}},
+		{"a proof that doesn't exist", "mode=learn; proof=token", "mode: learn, proof: token", []string{`proof: invalid value "token": want "certificate"`}},
+		{"a proof that doesn't exist, of a status page", "mode=status; proof=token", "mode: status, proof: token", []string{`proof: invalid value "token": want "certificate" or "request"`}},
+		{"a proof in capitals", "mode=status; proof=Request", "mode: status, proof: Request", []string{`proof: invalid value "Request": want "certificate" or "request"`}},
+		{"a space is no proof", "mode=status; proof= ", `mode: status, proof: " "`, []string{`proof: invalid value " ": want "certificate" or "request"`}},
+		{"a request is no proof to a learner", "mode=learn; proof=request", "mode: learn, proof: request", []string{`proof: invalid value "request": want "certificate"`}},
+		{"a request is no proof to either", "mode=either; proof=request", "mode: either, proof: request", []string{`proof: invalid value "request": want "certificate"`}},
+		{"a response is no proof to a learner", "mode=learn; proof=response", "mode: learn, proof: response", []string{`proof: invalid value "response": want "certificate"`}},
+		{"a response is no proof to a status page", "mode=status; proof=response", "mode: status, proof: response", []string{`proof: invalid value "response": want "certificate" or "request"`}},
+		{"an enforcer asks for no proof", "mode=enforce; proof=certificate", "mode: enforce, proof: certificate", []string{`proof: invalid value "certificate": has no meaning in mode "enforce": it is for learn, either, status`}},
+		{"a header for a learner", "mode=learn; identityHeader=X-User", "mode: learn, identityHeader: X-User", []string{`identityHeader: invalid value "X-User": has no meaning in mode "learn"`}},
+		{"a header beside a certificate, on a status page", "mode=status; identityHeader=X-User; proof=certificate", "mode: status, identityHeader: X-User, proof: certificate", []string{`identityHeader: invalid value "X-User": has no meaning with proof "certificate"`}},
+		{"a header that can't be one", "mode=status; proof=request; identityHeader=X User", "mode: status, proof: request, identityHeader: X User", []string{`identityHeader: invalid value "X User": want the name of a header`}},
+		{"two headers", "mode=status; proof=request; identityHeader=X-User, X-Email", "mode: status, proof: request, identityHeader: 'X-User, X-Email'", []string{`identityHeader: invalid value "X-User, X-Email": want the name of a header`}},
+		{"a space is no header", "mode=status; proof=request; identityHeader= ", `mode: status, proof: request, identityHeader: " "`, []string{`identityHeader: invalid value " ": want the name of a header`}},
+		{"identities of requests without a header", "mode=status; proof=request; identities=cn:a,header:b", "mode: status, proof: request, identities: [cn:a, header:b]", []string{`identities: invalid value "cn:a,header:b": without identityHeader a request has no identity`}},
+		{"a status page that learns", "mode=status; ttl=1h; maxIPs=3; maxIPsPerIdentity=1; allowPrivate=true", "mode: status, ttl: 1h, maxIPs: 3, maxIPsPerIdentity: 1, allowPrivate: 'true'", []string{
+			`ttl: invalid value "1h": has no meaning in mode "status": it is for learn, either`, `maxIPs: invalid value "3": has no meaning`, `maxIPsPerIdentity: invalid value "1": has no meaning`, `allowPrivate: invalid value "true": has no meaning`}},
+		{"a status page for source ranges", "mode=status; sourceRange=10.0.0.0/8,192.168.0.1", "mode: status, sourceRange: [10.0.0.0/8, 192.168.0.1]", []string{`sourceRange: invalid value "10.0.0.0/8,192.168.0.1": has no meaning in mode "status": it is for learn, enforce, either`}},
+		{"a status page with a state file", "mode=status; stateFile=/tmp/state.json", "mode: status, stateFile: /tmp/state.json", []string{`stateFile: invalid value "/tmp/state.json": has no meaning in mode "status": it is for learn, either`}},
+		{"an enforcer with a state file", "mode=enforce; stateFile=/tmp/state.json", "mode: enforce, stateFile: /tmp/state.json", []string{`stateFile: invalid value "/tmp/state.json": has no meaning in mode "enforce": it is for learn, either`}},
+		{"either with two stores", "mode=either; store=a, b; stateFile=/tmp/state.json", "mode: either, store: [a, b], stateFile: /tmp/state.json", []string{`store: invalid value "a,b": want exactly one in mode "either"`}},
+		{"a state file in no folder", "mode=learn; store=labels: no folder; stateFile=/no/such/folder/state.json", "mode: learn, store: 'labels: no folder', stateFile: /no/such/folder/state.json", []string{`stateFile: invalid value "/no/such/folder/state.json": open /no/such/folder/: no such file or directory`}},
+		{"a state file that is a folder", "mode=learn; store=labels: a folder; stateFile=/proc/self", "mode: learn, store: 'labels: a folder', stateFile: /proc/self", []string{`stateFile: invalid value "/proc/self": read /proc/self: is a directory`}},
+		{"a space is no path", "mode=learn; stateFile= ", `mode: learn, stateFile: " "`, []string{`stateFile: invalid value " ": want a path`}},
 		{"an option that doesn't exist yet: redis", "mode=learn; redis.endpoints=a, b", "mode: learn, redis: {endpoints: [a, b]}", []string{`redis: invalid value "": unknown option`}},
 		{"the name of the field that takes unknown keys", "mode=learn; unknown=1", "mode: learn, unknown: 1", []string{`unknown: invalid value "1": unknown option`}},
 		{"the name of the field that takes unknown keys, as a map", "mode=learn; unknown.maxIPs=1", "mode: learn, unknown: {maxIPs: 1}", []string{`unknown: invalid value "": unknown option`}},
@@ -371,6 +441,12 @@ func TestFaultsAreToldAllTogetherHoweverTheyAreWritten(t *testing.T) {
 		{"misspelt: maxIPPerIdentity", "mode=learn; maxIPPerIdentity=1", "mode: learn, maxIPPerIdentity: 1", []string{`maxipperidentity: invalid value "1": unknown option: did you mean "maxipsperidentity"?`}},
 		{"misspelt: allowprivat", "mode=learn; allowprivat=true", "mode: learn, allowprivat: 'true'", []string{`allowprivat: invalid value "true": unknown option: did you mean "allowprivate"?`}},
 		{"misspelt: sourceRanges", "mode=learn; sourceRanges=10.0.0.1", "mode: learn, sourceRanges: 10.0.0.1", []string{`sourceranges: invalid value "10.0.0.1": unknown option: did you mean "sourcerange"?`}},
+		{"misspelt: prof", "mode=status; prof=request", "mode: status, prof: request", []string{`prof: invalid value "request": unknown option: did you mean "proof"?`}},
+		{"misspelt: proofs", "mode=status; proofs=request", "mode: status, proofs: request", []string{`proofs: invalid value "request": unknown option: did you mean "proof"?`}},
+		{"misspelt: identityHeaders", "mode=status; proof=request; identityHeaders=X-User", "mode: status, proof: request, identityHeaders: X-User", []string{`identityheaders: invalid value "X-User": unknown option: did you mean "identityHeader"?`}},
+		{"another name: userHeader", "mode=status; proof=request; userHeader=X-User", "mode: status, proof: request, userHeader: X-User", []string{`userheader: invalid value "X-User": unknown option: want one of mode, store, proof, identityHeader,`}},
+		{"misspelt: stateFiel", "mode=learn; stateFiel=/tmp/state.json", "mode: learn, stateFiel: /tmp/state.json", []string{`statefiel: invalid value "/tmp/state.json": unknown option: did you mean "stateFile"?`}},
+		{"misspelt: state-file", "mode=learn; state-file=/tmp/state.json", "mode: learn, state-file: /tmp/state.json", []string{`state-file: invalid value "/tmp/state.json": unknown option: did you mean "stateFile"?`}},
 		{"misspelt: ipStrategy.depht", "mode=learn; ipStrategy.depht=1", "mode: learn, ipStrategy: {depht: 1}", []string{`ipstrategy.depht: invalid value "1": unknown option: did you mean "ipStrategy.depth"?`}},
 		{"misspelt: ipStrategy.excludedIP", "mode=learn; ipStrategy.excludedIP=10.0.0.1", "mode: learn, ipStrategy: {excludedIP: 10.0.0.1}", []string{`ipstrategy.excludedip: invalid value "10.0.0.1": unknown option: did you mean "ipStrategy.excludedIPs"?`}},
 		{"misspelt: ipStrategy.ipv6SubNetBits", "mode=learn; ipStrategy.ipv6SubNetBits=64", "mode: learn, ipStrategy: {ipv6SubNetBits: 64}", []string{`ipstrategy.ipv6subnetbits: invalid value "64": unknown option: did you mean "ipStrategy.ipv6Subnet"?`}},
@@ -388,6 +464,8 @@ func TestFaultsAreToldAllTogetherHoweverTheyAreWritten(t *testing.T) {
 		{"a list of maps for a list", "mode=learn; identities[0].cn=a", "mode: learn, identities: [{cn: a}]", []string{`failed to decode configuration: 1 error(s) decoding:`, "", `* 'Identities[0]' expected type 'string', got unconvertible type 'map[string]interface {}'`}},
 		{"a text for ipStrategy", "mode=learn; ipStrategy=depth", "mode: learn, ipStrategy: depth", []string{`failed to decode configuration: 1 error(s) decoding:`, "", `* 'IPStrategy' expected a map, got 'string'`}},
 		{"a switch for ipStrategy", "mode=learn; ipStrategy=true", "mode: learn, ipStrategy: 'true'", []string{`failed to decode configuration: 1 error(s) decoding:`, "", `* 'IPStrategy' expected a map, got 'string'`}},
+		{"a map for a proof", "mode=status; proof.request=true", "mode: status, proof: {request: 'true'}", []string{`failed to decode configuration: 1 error(s) decoding:`, "", `* 'Proof' expected type 'string', got unconvertible type 'map[string]interface {}'`}},
+		{"a map for a path", "mode=learn; stateFile.path=/tmp/state.json", "mode: learn, stateFile: {path: /tmp/state.json}", []string{`failed to decode configuration: 1 error(s) decoding:`, "", `* 'StateFile' expected type 'string', got unconvertible type 'map[string]interface {}'`}},
 		{"several wrong shapes", "mode.x=1; ttl.y=2", "mode: {x: 1}, ttl: {y: 2}", []string{`failed to decode configuration: 2 error(s) decoding:`, "", `* 'Mode' expected type 'string'`, `* 'TTL' expected type 'string'`}},
 	} {
 		for _, s := range spellings {

@@ -139,6 +139,32 @@ func TestAClockSetBackProlongsNoGrantBeyondItsLifetime(t *testing.T) {
 	h.walk("ten years earlier", "enforce 203.0.113.7=200; wait 59m; enforce 203.0.113.7=200; wait 1m; enforce 203.0.113.7=403")
 }
 
+// TestAFileThatComesLater is about the option being given to a running store, with a file from earlier that somebody
+// has put into another order.
+func TestAFileThatComesLater(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.json")
+	h := newHouse(t, map[string]Config{"learn": {Mode: "learn", TTL: "1h", StateFile: path}})
+	h.walk("earlier", "learn 203.0.113.1 cn:a=200; wait 1s; learn 203.0.113.2 cn:b=200; wait 1s; learn 203.0.113.3 cn:c=200; wait 1s")
+	s := saved(t, path)
+	s.Grants = []savedGrant{s.Grants[1], s.Grants[2], s.Grants[0]}
+	data, err := json.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h.restart(map[string]Config{"learn": {Mode: "learn", TTL: "1h", MaxIPs: "3"}, "enforce": {Mode: "enforce"}})
+	h.walk("without the file", "learn 203.0.113.2 cn:b=200; enforce 203.0.113.3=403; enforce 203.0.113.3=403")
+	enforcer := h.handlers["enforce"]
+	h.handlers = h.reload(map[string]Config{"learn": {Mode: "learn", TTL: "1h", MaxIPs: "3", StateFile: path}})
+	h.handlers["enforce"] = enforcer
+	h.walk("with it", "enforce 203.0.113.3=200; enforce 203.0.113.1=200; wait 1s; learn 203.0.113.4 cn:d=200; enforce 203.0.113.1=403; enforce 203.0.113.3=200")
+	if got, want := saved(t, path).ips(), "203.0.113.4 203.0.113.2 203.0.113.3"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 // TestChangesAreOnDiskBeforeTheAnswer reads the file in the service behind the learner.
 func TestChangesAreOnDiskBeforeTheAnswer(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.json")
@@ -201,6 +227,9 @@ func TestFilesThatAreNotOurs(t *testing.T) {
 		{"nobody", ours("STORE", `{"ip":"203.0.113.7/32","names":[],`+times+`}`), "grants[0]: names: want at least one", ""},
 		{"a name without a kind", ours("STORE", `{"ip":"203.0.113.7/32","names":["phone"],`+times+`}`), `grants[0]: names: invalid value \"phone\"`, ""},
 		{"no times", ours("STORE", `{"ip":"203.0.113.7/32","names":["cn:a"]}`), "grants[0]: want the times", ""},
+		{"no time of the first proof", ours("STORE", `{"ip":"203.0.113.7/32","names":["cn:a"],`+times[strings.Index(times, ",")+1:]+`}`), "grants[0]: want the times", ""},
+		{"no deadline", ours("STORE", `{"ip":"203.0.113.7/32","names":["cn:a"],`+times[:strings.LastIndex(times, ",")]+`}`), "grants[0]: want the times", ""},
+		{"one good grant and a bad one", ours("STORE", `{"ip":"203.0.113.7/32","names":["cn:a"],`+times+`},{"ip":"203.0.113.8/32","names":["cn:a","phone"],`+times+`}`), `grants[1]: names: invalid value \"phone\"`, ""},
 		{"a time that is none", ours("STORE", `{"ip":"203.0.113.7/32","names":["cn:a"],"learned":"yesterday"}`), "parsing time", ""},
 		{"a newer format", `{"format":2,"store":7,"tables":{}}`, "", "its format 2 is that of a newer version of the plugin: this one knows format 1"},
 		{"another store's", ours("other", ""), "", `it keeps the store "other", not "STORE"`},
@@ -345,9 +374,11 @@ func TestAFailingDiskFailsNoRequest(t *testing.T) {
 	if err := os.RemoveAll(folder); err != nil {
 		t.Fatal(err)
 	}
-	h.walk("without a disk", "learn 203.0.113.1 cn:a=200; learn 203.0.113.2 cn:b=200; enforce 203.0.113.1=200; enforce 203.0.113.2=200")
-	if log := h.log.String(); strings.Count(log, "msg=failed") != 1 || !strings.Contains(log, path) {
-		t.Errorf("the log says %s", log)
+	for _, steps := range []string{"learn 203.0.113.1 cn:a=200; enforce 203.0.113.1=200", "learn 203.0.113.2 cn:b=200; enforce 203.0.113.2=200"} {
+		h.walk("without a disk", steps)
+		if log := h.log.String(); strings.Count(log, "msg=failed") != 1 || !strings.Contains(log, path) {
+			t.Errorf("the log says %s", log)
+		}
 	}
 	if page := h.get("status", "/", "text/html").Body.String(); !strings.Contains(page, "The state can&#39;t be written") {
 		t.Errorf("the page doesn't show the failure: %s", page)

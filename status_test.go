@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"path/filepath"
 	"sort"
 	"strconv"
 	"strings"
@@ -150,9 +151,13 @@ func TestWhereTheStatusPageStands(t *testing.T) {
 		if rw.Code != row.want || got != row.says {
 			t.Errorf("%s %s (%s, %s): got %d, %q, want %d, %q", row.method, row.path, row.accept, row.prefix, rw.Code, got, row.want, row.says)
 		}
-		policy := rw.Header().Get("Content-Security-Policy")
-		if !strings.HasPrefix(policy, "default-src 'none'; style-src 'sha256-") || rw.Header().Get("Cache-Control") != "no-store" || rw.Header().Get("X-Content-Type-Options") != "nosniff" {
-			t.Errorf("%s %s is not protected: %v", row.method, row.path, rw.Header())
+		for name, want := range map[string]string{
+			"Content-Security-Policy": "default-src 'none'; style-src 'sha256-", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff",
+			"Cross-Origin-Resource-Policy": "same-origin", "Referrer-Policy": "same-origin", "Vary": "Accept",
+		} {
+			if got := rw.Header().Get(name); !strings.HasPrefix(got, want) {
+				t.Errorf("%s %s has %s: %q, want %q", row.method, row.path, name, got, want)
+			}
 		}
 	}
 }
@@ -230,6 +235,9 @@ func TestRevoking(t *testing.T) {
 			}
 			left := listedIPs(h.listing("status", "198.51.100.1").Stores[0])
 			if row.want < 0 {
+				if row.query == "store=none" && !strings.Contains(rw.Body.String(), "want one of "+h.store("a")+", "+h.store("b")) {
+					t.Errorf("%s: the answer is %s", row.query, rw.Body)
+				}
 				if rw.Code != 400 || len(strings.Fields(left)) != 4 {
 					t.Errorf("%s %s: got %d with %q, left are %s", method, row.query, rw.Code, rw.Body, left)
 				}
@@ -252,6 +260,52 @@ func TestRevoking(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+func TestARevocationIsOnDiskAndTold(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.json")
+	h := newHouse(t, map[string]Config{
+		"learn":  {Mode: "learn", StateFile: path},
+		"status": {Mode: "status", Proof: "request", IdentityHeader: "X-User"},
+		"open":   {Mode: "status", Proof: "request"},
+	})
+	h.walk("two", "learn 203.0.113.7 cn:phone=200; wait 1s; learn 203.0.113.8 cn:pad=200")
+	h.fetch("status", http.MethodDelete, "/grants?identity=cn:phone", "198.51.100.1", http.Header{"X-User": {"alice"}})
+	if got := saved(t, path).ips(); got != "203.0.113.8" {
+		t.Errorf("the file holds %q", got)
+	}
+	h.fetch("open", http.MethodDelete, "/grants?ip=203.0.113.8", "198.51.100.1", http.Header{})
+	if got := saved(t, path).ips(); got != "" {
+		t.Errorf("the file holds %q", got)
+	}
+	for _, want := range []string{" ip=203.0.113.7 identity=cn:phone fingerprint=", "by=header:alice\n", "by=anybody\n"} {
+		if !strings.Contains(h.log.String(), want) {
+			t.Errorf("the log lacks %q: %s", want, h.log.String())
+		}
+	}
+}
+
+func TestFormsAreBounded(t *testing.T) {
+	h := newHouse(t, map[string]Config{"learn": {Mode: "learn"}, "status": {Mode: "status", Proof: "request"}})
+	h.walk("a phone", "learn 203.0.113.7 cn:phone=200")
+	form := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}
+	for length, want := range map[int]int{maxForm: 303, maxForm + 1: 400} {
+		body := "identity=" + strings.Repeat("x", length-len("identity="))
+		if got := h.post("status", http.MethodPost, "/", "203.0.113.7", form, body).Code; got != want {
+			t.Errorf("%d bytes: got %d, want %d", length, got, want)
+		}
+	}
+	for _, row := range []struct{ kind, body string }{
+		{"application/x-www-form-urlencoded", "identity=%zz"}, {"application/json", `{"identity":"cn:phone"}`}, {"", "identity=cn:phone"}, {"application/x-www-form-urlencoded", ""},
+		{"multipart/form-data; boundary=x", "--x\r\nContent-Disposition: form-data; name=\"identity\"\r\n\r\ncn:phone\r\n--x--\r\n"},
+	} {
+		if got := h.post("status", http.MethodPost, "/", "203.0.113.7", http.Header{"Content-Type": {row.kind}}, row.body).Code; got != 400 {
+			t.Errorf("%s %s: got %d, want 400", row.kind, row.body, got)
+		}
+	}
+	if got := listedIPs(h.listing("status", "203.0.113.7").Stores[0]); got != "203.0.113.7" {
+		t.Errorf("left is %q", got)
 	}
 }
 
@@ -300,6 +354,9 @@ func TestOtherSitesRevokeNothing(t *testing.T) {
 				path = "/grants?" + query
 			}
 			rw := h.post("status", method, path, "198.51.100.1", header, query)
+			if told := strings.Contains(h.log.String(), `reason="cross-site request"`); told == row.want {
+				t.Errorf("%s by %s is told: %t", method, row.name, told)
+			}
 			if revoked := h.ask("enforce", "203.0.113.7", "") == 403; revoked != row.want || (rw.Code == 403) == row.want {
 				t.Errorf("%s by %s: got %d, revoked: %t, want %t", method, row.name, rw.Code, revoked, row.want)
 			}

@@ -51,9 +51,19 @@ func owner(t *testing.T, http2 bool) *lab.Client {
 	})
 }
 
-// send sends a request to url, which may be a path of the page; each header is "Name: value". A body is a form, unless
-// a header tells otherwise.
+// send sends a request, as written, and returns the answer.
 func send(t *testing.T, c *lab.Client, method, url, body string, headers ...string) lab.Response {
+	t.Helper()
+	response, err := c.Do(written(t, method, url, body, headers...))
+	if err != nil {
+		t.Fatalf("%s %.100s: %v", method, url, err)
+	}
+	return response
+}
+
+// written returns a request to url, which may be a path of the page; each header is "Name: value". A body is a form,
+// unless a header tells otherwise.
+func written(t *testing.T, method, url, body string, headers ...string) *http.Request {
 	t.Helper()
 	if strings.HasPrefix(url, "/") {
 		url = pageURL + url
@@ -62,9 +72,6 @@ func send(t *testing.T, c *lab.Client, method, url, body string, headers ...stri
 	if err != nil {
 		t.Fatal(err)
 	}
-	if body != "" {
-		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	}
 	for _, header := range headers {
 		name, value, _ := strings.Cut(header, ": ")
 		if name == "Host" {
@@ -72,11 +79,10 @@ func send(t *testing.T, c *lab.Client, method, url, body string, headers ...stri
 		}
 		request.Header[name] = append(request.Header[name], value)
 	}
-	response, err := c.Do(request)
-	if err != nil {
-		t.Fatalf("%s %.100s: %v", method, url, err)
+	if body != "" && request.Header["Content-Type"] == nil {
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
-	return response
+	return request
 }
 
 // listed asks the page at a path for its listing.

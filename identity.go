@@ -106,11 +106,19 @@ func identityOf(leaf *x509.Certificate) identity {
 	return identity{names: names, serial: fmt.Sprintf("%x", leaf.SerialNumber)}
 }
 
-// headerIdentity returns the identity that an earlier middleware wrote into a header.
+// headerIdentity returns the identity that an earlier middleware wrote into a header. Traefik's basicAuth writes its
+// headerField as it is spelt, beside what the client may have sent: which net/http has spelt canonically. So any other
+// spelling is a middleware's, and goes first.
 func headerIdentity(header http.Header, name string) (identity, error) {
-	value := header.Get(name)
-	if value == "" {
+	canonical := http.CanonicalHeaderKey(name)
+	values := header[canonical]
+	for key, written := range header {
+		if key != canonical && strings.EqualFold(key, canonical) {
+			values = written
+		}
+	}
+	if len(values) == 0 || values[0] == "" {
 		return identity{}, errNoUser
 	}
-	return identity{names: []string{"header:" + value}}, nil
+	return identity{names: []string{"header:" + values[0]}}, nil
 }

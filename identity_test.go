@@ -6,6 +6,7 @@ import (
 	"crypto/x509/pkix"
 	"errors"
 	"math/big"
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
@@ -100,6 +101,30 @@ func TestOnlyAVerifiedChainThatHoldsNowProves(t *testing.T) {
 		id, _, err := certificateIdentity(row.state, row.at)
 		if !errors.Is(err, row.want) || (err == nil) != (len(id.names) > 0) {
 			t.Errorf("%s: got %v and %v, want %v", row.name, err, id.names, row.want)
+		}
+	}
+}
+
+func TestAUserInAHeaderIsTheMiddlewaresNotTheClients(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		header http.Header
+		want   string
+	}{
+		{"X-User", http.Header{"X-User": {"alice"}}, "header:alice"},
+		{"x-uSER", http.Header{"X-User": {"alice"}}, "header:alice"},
+		{"X-WebAuth-User", http.Header{"X-WebAuth-User": {"alice"}}, "header:alice"},
+		{"X-WebAuth-User", http.Header{"X-WebAuth-User": {"alice"}, "X-Webauth-User": {"mallory"}}, "header:alice"},
+		{"X-Webauth-User", http.Header{"X-WebAuth-User": {"alice"}, "X-Webauth-User": {"mallory"}}, "header:alice"},
+		{"X-User", http.Header{"X-User": {"alice", "mallory"}}, "header:alice"},
+		{"X-User", http.Header{"X-Users": {"mallory"}}, ""},
+		{"X-User", http.Header{"X-User": {""}}, ""},
+		{"X-User", http.Header{"X-User": {}}, ""},
+		{"X-User", nil, ""},
+	} {
+		id, err := headerIdentity(row.header, row.name)
+		if (err == nil) != (row.want != "") || err == nil && id.name() != row.want {
+			t.Errorf("%s in %v: got %v, %v, want %q", row.name, row.header, id, err, row.want)
 		}
 	}
 }

@@ -127,7 +127,7 @@ func (p *status) elsewhere(rw http.ResponseWriter, req *http.Request) {
 // standsAt returns the path of the request as the client knows it: Traefik's stripPrefix tells what it has stripped.
 func standsAt(req *http.Request) string {
 	prefix := strings.TrimSuffix(req.Header.Get("X-Forwarded-Prefix"), "/")
-	path := prefix + req.URL.Path
+	path := prefix + "/" + strings.TrimPrefix(req.URL.Path, "/")
 	if !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || strings.Contains(path, "\\") {
 		path = req.URL.Path // "//host" would be another site's
 	}

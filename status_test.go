@@ -121,6 +121,7 @@ func TestWhereTheStatusPageStands(t *testing.T) {
 		{"GET", "/allowlist", page, "//evil.example", 307, "/allowlist/"},
 		{"GET", "/allowlist", page, "https://evil.example", 307, "/allowlist/"},
 		{"GET", "/allowlist", page, "/\\evil.example", 307, "/allowlist/"},
+		{"GET", "/allowlist", page, "/behind/", 307, "/behind/allowlist/"},
 		{"GET", "//evil.example/x", page, "", 307, "/evil.example/x/"},
 		{"GET", "/none", "*/*", "", 404, ""},
 		{"GET", "/none", "", "", 404, ""},

@@ -1,0 +1,102 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A savedState is what a state file holds.
+type savedState struct {
+	Format int
+	Store  string
+	Grants []struct {
+		IP                       string
+		Names                    []string
+		Serial                   string
+		Learned, Proved, Expires time.Time
+	}
+}
+
+// stateFile returns where a state file of the test's own could be.
+func stateFile(t *testing.T) string {
+	return filepath.Join(t.TempDir(), "state.json")
+}
+
+// readState reads the state file of a store, which has to be whole, and nobody else's to read.
+func readState(t *testing.T, path, store string) savedState {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Mode() != 0o600 {
+		t.Errorf("%s has mode %v", path, info.Mode())
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var state savedState
+	if err := json.Unmarshal(data, &state); err != nil || state.Format != 1 || state.Store != store {
+		t.Fatalf("the state file isn't whole: %v: format %d of %q in %d bytes ending in %.50q", err, state.Format, state.Store, len(data), data[max(0, len(data)-50):])
+	}
+	for i, g := range state.Grants {
+		if g.IP == "" || len(g.Names) < 2 || g.Serial == "" || g.Learned.IsZero() || g.Proved.IsZero() || g.Expires.IsZero() {
+			t.Fatalf("grant %d of the state file isn't whole: %v", i, g)
+		}
+	}
+	return state
+}
+
+// ips are the prefixes of the state's grants, the one proved last first.
+func (s savedState) ips() string {
+	prefixes := []string{}
+	for _, g := range s.Grants {
+		prefixes = append(prefixes, g.IP)
+	}
+	return strings.Join(prefixes, " ")
+}
+
+// beside returns the contents of the files beside path whose names go on with a pattern.
+func beside(t *testing.T, path, pattern string) []string {
+	t.Helper()
+	found, err := filepath.Glob(path + pattern)
+	if err != nil {
+		t.Fatal(err)
+	}
+	contents := []string{}
+	for _, name := range found {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		contents = append(contents, string(data))
+	}
+	return contents
+}
+
+// sameGrants fails unless both have the same grants with the same times, to what a listing rounds them to.
+func sameGrants(t *testing.T, when string, got, want listing) {
+	t.Helper()
+	near := func(a, b time.Time) bool { return a.Sub(b).Abs() <= 2*time.Millisecond }
+	for i, store := range want.Stores {
+		same := i < len(got.Stores) && len(got.Stores[i].Grants) == len(store.Grants)
+		for j, g := range store.Grants {
+			if !same {
+				break
+			}
+			other := got.Stores[i].Grants[j]
+			same = near(other.Learned, g.Learned) && near(other.Proved, g.Proved) && near(other.Expires, g.Expires)
+			other.Learned, other.Proved, other.Expires = g.Learned, g.Proved, g.Expires
+			same = same && other == g
+		}
+		if !same {
+			t.Errorf("%s: got %s\nwant %s", when, fmt.Sprint(got), fmt.Sprint(want))
+		}
+	}
+}

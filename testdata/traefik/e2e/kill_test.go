@@ -1,0 +1,91 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestNoKillLosesWhatWasAnswered kills Traefik at random moments while a crowd learns and revokes; every other time it
+// also waits until the file is about to be replaced. After each kill the file is whole, it has every grant and none of
+// the revoked ones whose requests were answered, and the next Traefik knows what is in it.
+func TestNoKillLosesWhatWasAnswered(t *testing.T) {
+	const kills, most, pause = 200, 20, 20 * time.Millisecond
+	path, store := stateFile(t), storeOf(t, "default")
+	watched(options{"stateFile": path, "maxIPs": 1_000_000}, nil, nil).live(t)
+	crowd := newCrowd()
+	inFlight, midWrite := 0, 0
+	for kill := range kills {
+		life := crowd.live(6)
+		for range 1 + rand.N(most) {
+			life.awaitAnswer(t)
+		}
+		time.Sleep(rand.N(pause))
+		if kill%2 == 1 {
+			awaitWrite(path)
+		}
+		life.dying.Store(true)
+		if err := home.traefik.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		if life.end(t) > 0 {
+			inFlight++
+		}
+		if len(beside(t, path, ".*.tmp")) > 0 {
+			midWrite++
+		}
+		saved := readState(t, path, store)
+		crowd.judge(t, saved)
+		if err := home.traefik.Restart(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if left := beside(t, path, ".*"); len(left) > 0 {
+			t.Errorf("the next Traefik left %.500q beside the file", left)
+		}
+		if got, want := listed(t, owner(t, false), "/grants").in(store), saved.ips(); got != want {
+			t.Errorf("the next Traefik knows %d grants, the file had %d", len(strings.Fields(got)), len(saved.Grants))
+		}
+		if kill%20 == 0 { // or each change would take long
+			send(t, owner(t, false), http.MethodDelete, "/grants?store="+url.QueryEscape(store), "")
+			crowd.revokedAll()
+		}
+		if t.Failed() {
+			t.Fatalf("after kill %d", kill+1)
+		}
+	}
+	t.Logf("%d kills, %d of them with requests in flight, %d while the file was written; %s", kills, inFlight, midWrite, crowd)
+	if inFlight < kills*9/10 || midWrite < kills/5 || crowd.learned < 2*kills || crowd.revoked < kills/10 {
+		t.Error("the kills came when there was too little to lose")
+	}
+	for _, prefix := range append(crowd.some(40, true), crowd.some(40, false)...) {
+		want := map[bool]string{true: "200", false: "403"}[crowd.fate[prefix]]
+		walk(t, step{netip.MustParsePrefix(prefix).Addr().String(), nil, "photos", want})
+	}
+	noPanic(t)
+}
+
+// awaitWrite waits, but not for long, for the file's next content. It doesn't pause: that is there for milliseconds.
+func awaitWrite(path string) {
+	for end := time.Now().Add(time.Second); time.Now().Before(end); {
+		if found, _ := filepath.Glob(path + ".*.tmp"); len(found) > 0 {
+			return
+		}
+	}
+}
+
+// addressOf returns the n-th public address, IPv4 or IPv6 by turns, and the prefix that it is learned as.
+func addressOf(n int) (from, prefix string) {
+	if n%2 == 0 {
+		from = fmt.Sprintf("5.%d.%d.%d", n>>16&255, n>>8&255, n&255)
+		return from, from + "/32"
+	}
+	addr := netip.MustParseAddr(fmt.Sprintf("2001:db8:%x:%x::7", n>>16, n&0xffff))
+	return addr.String(), netip.PrefixFrom(addr, 64).Masked().String()
+}

@@ -1,0 +1,138 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// twoLearners is a household in which files learns, too.
+func twoLearners(first, second options) household {
+	h := watched(first, nil, nil)
+	h.middlewares["second"] = options{"mode": "learn"}
+	for key, value := range second {
+		h.middlewares["second"][key] = value
+	}
+	h.routes[2] = route{host: "files", middleware: "second", tls: "verified"}
+	return h
+}
+
+func TestAFileHasOneStoreAndAStoreOneFile(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		second func(own, path string) options
+		faulty bool
+	}{
+		{"one file for two stores", func(own, path string) options { return options{"stateFile": path, "store": own} }, true},
+		{"one file for two stores, written otherwise", func(own, path string) options {
+			return options{"stateFile": filepath.Dir(path) + "/../" + filepath.Base(filepath.Dir(path)) + "//./state.json", "store": own}
+		}, true},
+		{"two files for one store", func(own, path string) options { return options{"stateFile": path + "2"} }, true},
+		{"one file for two learners of one store", func(own, path string) options { return options{"stateFile": path, "ttl": "1h"} }, false},
+		{"one file for a learner, and another without", func(own, path string) options { return options{} }, false},
+		{"two files for two stores", func(own, path string) options { return options{"stateFile": path + "2", "store": own} }, false},
+		{"another store without a file", func(own, path string) options { return options{"store": own} }, false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			path := stateFile(t)
+			h := twoLearners(options{"stateFile": path}, row.second(storeOf(t, "another"), path))
+			h.live(t)
+			answers := map[string]string{}
+			for _, host := range []string{"ha", "files"} {
+				answers[host] = status(client(t, "203.0.113.7", &home.phone), host)
+			}
+			switch {
+			case !row.faulty && (answers["ha"] != "200" || answers["files"] != "200"):
+				t.Errorf("got %v, want both learners", answers)
+			case row.faulty && answers["ha"]+answers["files"] != "200404" && answers["ha"]+answers["files"] != "404200":
+				t.Errorf("got %v, want one of both learners", answers)
+			}
+			for host, answer := range answers {
+				if answer == "404" && complaints(host, "learn@file", "second@file", "stateFile: invalid value", filepath.Dir(path)) == 0 {
+					t.Errorf("no line of Traefik's log tells about %s, and names both middlewares", host)
+				}
+			}
+			twoLearners(options{"stateFile": path + "3"}, options{"stateFile": path + "3"}).live(t)
+			walk(t, step{"203.0.113.8", &home.phone, "ha", "200"}, step{"203.0.113.8", &home.phone, "files", "200"}, step{"203.0.113.8", nil, "photos", "200"})
+		})
+	}
+}
+
+func TestANewcomerTakesNoOtherStoresFile(t *testing.T) {
+	path := stateFile(t)
+	h := twoLearners(options{"stateFile": path}, nil)
+	h.live(t)
+	walk(t, step{"203.0.113.7", &home.phone, "ha", "200"})
+	for reload := range 6 {
+		h.middlewares["second"] = options{"mode": "learn", "store": storeOf(t, fmt.Sprint("another", reload)), "stateFile": path}
+		h.live(t)
+		walk(t, step{"203.0.113.7", &home.phone, "ha", "200"}, step{"203.0.113.7", &home.phone, "files", "404"}, step{"203.0.113.7", nil, "photos", "200"})
+	}
+	if got := readState(t, path, storeOf(t, "default")).ips(); got != "203.0.113.7/32" {
+		t.Errorf("the file has %s", got)
+	}
+}
+
+func TestAFolderThatCantBeWrittenClosesTheLearner(t *testing.T) {
+	for _, row := range []struct{ name, path, why string }{
+		{"a folder that is missing", filepath.Join(home.dir, "none", "state.json"), "no such file or directory"},
+		{"a file for a folder", filepath.Join(home.dir, "ca.pem", "state.json"), "not a directory"},
+		{"a folder that nobody can write", "/proc/state.json", "/proc/state.json"},
+		{"no more than a folder", home.dir, "is a directory"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			plain(options{"stateFile": row.path}, nil).live(t)
+			walk(t, step{"203.0.113.7", &home.phone, "ha", "404"}, step{"203.0.113.7", nil, "photos", "403"})
+			if complaints("ha", "learn@file", "stateFile: invalid value", row.path, row.why) == 0 {
+				t.Errorf("Traefik's log doesn't tell about it")
+			}
+			plain(options{"stateFile": stateFile(t)}, nil).live(t)
+			walk(t, step{"203.0.113.7", &home.phone, "ha", "200"}, step{"203.0.113.7", nil, "photos", "200"})
+		})
+	}
+}
+
+func TestAWriteThatFailsFailsNoRequest(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "folder")
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	path, store := filepath.Join(folder, "state.json"), storeOf(t, "default")
+	watched(options{"stateFile": path}, nil, nil).live(t)
+	walk(t, step{"203.0.113.1", &home.phone, "ha", "200"})
+	if err := os.Rename(folder, folder+" gone"); err != nil {
+		t.Fatal(err)
+	}
+	page := owner(t, false)
+	walk(t, step{"203.0.113.2", &home.phone, "ha", "200"}, step{"203.0.113.3", &home.phone, "ha", "200"}, step{"203.0.113.3", nil, "photos", "200"})
+	if got := send(t, page, http.MethodDelete, "/grants?ip=203.0.113.2", ""); got.Status != http.StatusOK {
+		t.Errorf("revoking: got %d", got.Status)
+	}
+	walk(t, step{"203.0.113.2", nil, "photos", "403"})
+	if got := logged(t, "msg=failed", "stateFile=", path, "reason="); got != 1 {
+		t.Errorf("got %d lines about it, want 1", got)
+	}
+	if got := send(t, page, http.MethodGet, "/", "").Body; !strings.Contains(got, "The state can&#39;t be written") {
+		t.Errorf("the page doesn't tell: %s", got)
+	}
+	failures := fmt.Sprintf("mtlsallowlist_state_file_failures_total{store=%q} 3\n", store)
+	if got := send(t, page, http.MethodGet, "/metrics", "").Body; !strings.Contains(got, failures) {
+		t.Errorf("the metrics lack %s: %s", failures, got)
+	}
+	if err := os.Rename(folder+" gone", folder); err != nil {
+		t.Fatal(err)
+	}
+	if got := readState(t, path, store).ips(); got != "203.0.113.1/32" {
+		t.Errorf("the file has %s", got)
+	}
+	walk(t, step{"203.0.113.4", &home.phone, "ha", "200"})
+	if got := readState(t, path, store).ips(); got != "203.0.113.4/32 203.0.113.3/32 203.0.113.1/32" {
+		t.Errorf("the next change left %s", got)
+	}
+	if got := send(t, page, http.MethodGet, "/", "").Body; strings.Contains(got, "be written") {
+		t.Errorf("the page still tells: %s", got)
+	}
+}

@@ -124,7 +124,7 @@ func TestWhoLooksAtThePageIsNotLearned(t *testing.T) {
 func TestBehindBasicAuthAClientCantForgeTheUser(t *testing.T) {
 	sum := sha1.Sum([]byte("secret"))
 	password := ":{SHA}" + base64.StdEncoding.EncodeToString(sum[:])
-	for _, header := range []string{"X-Forwarded-User", "Remote-User"} {
+	for _, header := range []string{"X-Forwarded-User", "X-WebAuth-User"} { // Go writes the second, as in Traefik's documentation, otherwise
 		t.Run(header, func(t *testing.T) {
 			h := watched(nil, nil, options{"proof": "request", "identityHeader": header, "identities": "header:alice"})
 			h.others = map[string]any{"users": map[string]any{"basicAuth": map[string]any{
@@ -164,6 +164,13 @@ func TestBehindBasicAuthAClientCantForgeTheUser(t *testing.T) {
 					if got := send(t, c, http.MethodGet, "/grants", "", headers...); got.Status != row.want || (got.Status == 200) != strings.Contains(got.Body, "203.0.113.7") {
 						t.Errorf("%s: got %d with %s, want %d", row.name, got.Status, got.Body, row.want)
 					}
+				}
+			}
+			mallory := base64.StdEncoding.EncodeToString([]byte("mallory:secret"))
+			for _, spelling := range []string{header + " ", " " + header, header + "\t", strings.Replace(header, "s", "ſ", 1), "\u200b" + header, header + "\x00"} {
+				request := "GET /grants HTTP/1.1\r\nHost: HOST\r\nAuthorization: Basic " + mallory + "\r\n" + spelling + ": alice\r\nConnection: close\r\n\r\n"
+				if got := raw(t, "203.0.113.8", "allowlist.home.example", request); strings.Contains(got, " 200 OK\r\n") {
+					t.Errorf("mallory who spells it %q: got %s", spelling, got)
 				}
 			}
 		})

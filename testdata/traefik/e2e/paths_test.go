@@ -68,6 +68,7 @@ func TestWhereThePageStands(t *testing.T) {
 		{"under a prefix with a blank, without its slash", "/home/allow list", "", "/home/allow%20list", "/home/allow%20list/"},
 		{"under a stripped prefix", "/allowlist", "/allowlist", "/allowlist/", "/allowlist/"},
 		{"under a stripped prefix, without its slash", "/allowlist", "/allowlist", "/allowlist", "/allowlist/"},
+		{"under a prefix that is stripped with its slash", "/allowlist/", "/allowlist/", "/allowlist/", "/allowlist/"},
 		{"under a prefix of which a part is stripped", "/home/allowlist", "/home", "/home/allowlist", "/home/allowlist/"},
 		{"under a stripped prefix with an umlaut", "/hörer", "/hörer", "/h%C3%B6rer/", "/h%C3%B6rer/"},
 	} {
@@ -117,6 +118,9 @@ func read(t *testing.T, c *lab.Client, asked, stands string) {
 	links := link.FindAllStringSubmatch(shown.Body, -1)
 	for i, want := range []string{"text/html; charset=utf-8", "application/json", "text/plain; version=0.0.4; charset=utf-8"} {
 		other := &reader{c, r.at}
+		if got, want := links[i][1], stands+[]string{"", "grants", "metrics"}[i]; got != want {
+			t.Errorf("got the link %s, want %s", got, want)
+		}
 		if got := other.visit(t, http.MethodGet, links[i][1], "", asBrowser); got.Status != http.StatusOK || got.Header.Get("Content-Type") != want {
 			t.Errorf("the link %s leads to %s: got %d, %s", links[i][1], other.at, got.Status, got.Header.Get("Content-Type"))
 		}

@@ -135,7 +135,7 @@ func (s *store) restore(saved []savedGrant, to *settings, now time.Time) int {
 			identity: identity{names: g.Names, serial: g.Serial},
 			learned:  at - within(now.Sub(g.Learned), maxTTL),
 			proved:   at - within(now.Sub(g.Proved), maxTTL),
-			expires:  at + within(g.Expires.Sub(now), to.limits.ttl), // the clock may have been set back since
+			expires:  at + within(g.Expires.Sub(now), within(g.Expires.Sub(g.Proved), maxTTL)), // the clock may have been set back
 		}
 		if s.list.restore(ip, again, to.limits, at) {
 			restored++

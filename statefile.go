@@ -55,9 +55,10 @@ func openStateFile(ctx context.Context, t teller, s *settings, now time.Time) er
 	if other := t.store.stateFile(); other != nil && other.path != path && other.owner.Err() == nil {
 		return fmt.Errorf("the store %q is kept in %q already, for middleware %q: a store has one file", t.store.name, other.path, other.middleware)
 	}
+	before := t.store.stateFile()
 	if f == nil || f.store != t.store.name {
 		f = &stateFile{path: path, store: t.store.name}
-		if err := errors.Join(f.clear(), f.restore(t, s, now)); err != nil {
+		if err := errors.Join(f.clear(), f.restore(t, s, before == nil, now)); err != nil {
 			return err
 		}
 	}
@@ -65,12 +66,15 @@ func openStateFile(ctx context.Context, t teller, s *settings, now time.Time) er
 	f.middleware, f.owner = s.name, ctx
 	stores.files[path] = f
 	t.store.keepIn(f)
-	f.retry()
+	if f != before || f.failure() != nil {
+		f.age()
+	}
 	return f.keep(t, now)
 }
 
-// restore reads the file into the store.
-func (f *stateFile) restore(t teller, s *settings, now time.Time) error {
+// restore reads the file into the store if that is new to files. If it isn't, what the file holds is older than what the
+// store does, and may have been revoked since.
+func (f *stateFile) restore(t teller, s *settings, isNew bool, now time.Time) error {
 	data, err := f.read()
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -80,13 +84,16 @@ func (f *stateFile) restore(t teller, s *settings, now time.Time) error {
 	}
 	saved, err := parseState(data)
 	if err != nil {
-		return f.setAside(t, err, now)
+		return f.setAside(t, "unreadable", err, now)
 	}
 	if saved.Format != stateFormat {
 		return fmt.Errorf("its format %d is that of a newer version of the plugin: this one knows format %d", saved.Format, stateFormat)
 	}
 	if saved.Store != f.store {
 		return fmt.Errorf("it keeps the store %q, not %q: a store needs a file of its own", saved.Store, f.store)
+	}
+	if !isNew {
+		return f.setAside(t, "replaced", errors.New("the store has newer grants"), now)
 	}
 	restored := t.store.restore(saved.Grants, s, now)
 	t.tell(slog.LevelInfo, event{at: now, what: "restored"}, "grants", restored, "dropped", len(saved.Grants)-restored, "stateFile", f.path)
@@ -106,9 +113,9 @@ func (f *stateFile) read() ([]byte, error) {
 	return data, err
 }
 
-// setAside renames a file that can't be read as ours, since the state is going to be written in its place.
-func (f *stateFile) setAside(t teller, why error, now time.Time) error {
-	aside := f.path + ".unreadable-" + now.UTC().Format("20060102T150405.000000000")
+// setAside renames the file, since the state is going to be written in its place.
+func (f *stateFile) setAside(t teller, as string, why error, now time.Time) error {
+	aside := f.path + "." + as + "-" + now.UTC().Format("20060102T150405.000000000")
 	if err := os.Rename(f.path, aside); err != nil {
 		return err
 	}
@@ -121,8 +128,7 @@ func (f *stateFile) setAside(t teller, why error, now time.Time) error {
 func (f *stateFile) keep(t teller, now time.Time) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	age := now.Sub(f.at)
-	if f.tried == t.store.changed() && age >= 0 && age < renewalInterval {
+	if f.tried == t.store.changed() && now.Sub(f.at) < renewalInterval {
 		return nil
 	}
 	saved, changes := t.store.state(now)
@@ -138,13 +144,11 @@ func (f *stateFile) keep(t teller, now time.Time) error {
 	return f.failed
 }
 
-// retry lets the next keep write the file if it could not be written the last time.
-func (f *stateFile) retry() {
+// age lets the next keep write the file.
+func (f *stateFile) age() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.failed != nil {
-		f.at = time.Time{}
-	}
+	f.at = time.Time{}
 }
 
 // fresh returns until when a renewal need not be written.

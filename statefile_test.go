@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -61,6 +62,7 @@ func TestAStoreSurvivesARestart(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.json")
 	configs := map[string]Config{
 		"learn":   {Mode: "learn", TTL: "1h", MaxIPs: "3", StateFile: path},
+		"brief":   {Mode: "learn", TTL: "1s", MaxIPs: "3", StateFile: path}, // whichever is made first
 		"enforce": {Mode: "enforce"},
 		"status":  {Mode: "status", Proof: "request"},
 	}
@@ -76,7 +78,7 @@ func TestAStoreSurvivesARestart(t *testing.T) {
 	h.now = h.now.Add(15 * time.Minute)
 	h.restart(configs)
 	h.walk("later", "enforce 203.0.113.9=403; enforce 203.0.113.7=200; wait 29m; enforce 203.0.113.7=200; wait 1m; enforce 203.0.113.7=403; enforce 2001:db8::8=200; wait 10m; enforce 2001:db8::8=403")
-	if !strings.Contains(h.log.String(), "msg=restored middleware=learn store="+h.store("default")+" grants=2 dropped=1 stateFile="+path) {
+	if !strings.Contains(h.log.String(), "store="+h.store("default")+" grants=2 dropped=1 stateFile="+path) {
 		t.Errorf("the log says %s", h.log.String())
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
@@ -353,7 +355,26 @@ func TestAStoreHasOneFileAndAFileOneStore(t *testing.T) {
 		t.Errorf("back in the old file there is %q", got)
 	}
 	h.handlers = h.reload(map[string]Config{"first": {Mode: "learn", TTL: "1h", StateFile: filepath.Join(folder, "three.json")}})
+	copied, err := os.ReadFile(two)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.WriteFile(filepath.Join(folder, "four.json"), copied, 0o600), os.Remove(two)); err != nil {
+		t.Fatal(err)
+	}
+	h.handlers = h.reload(map[string]Config{"first": {Mode: "learn", TTL: "1h", StateFile: two}})
+	if got := saved(t, two).ips(); got != "203.0.113.7" {
+		t.Errorf("back in the old file, which was removed, there is %q", got)
+	}
+	h.handlers = h.reload(map[string]Config{"first": {Mode: "learn", TTL: "1h", StateFile: filepath.Join(folder, "three.json")}})
 	openStore(h.store("default")).revoke(clientPrefix(ipOf("\x07").Addr(), 64), "", at(h.now))
+	h.handlers = h.reload(map[string]Config{"first": {Mode: "learn", TTL: "1h", StateFile: filepath.Join(folder, "four.json")}})
+	if got := saved(t, filepath.Join(folder, "four.json")).ips(); got != "" {
+		t.Errorf("a copy has brought back %q", got)
+	}
+	if aside, _ := filepath.Glob(filepath.Join(folder, "four.json.replaced-*")); len(aside) != 1 {
+		t.Errorf("set aside are %v", aside)
+	}
 	h.handlers = h.reload(map[string]Config{"first": {Mode: "learn", TTL: "1h", StateFile: two}})
 	if got := saved(t, two).ips(); got != "" {
 		t.Errorf("the old file has brought back %q", got)

@@ -61,12 +61,19 @@ func reads(t *testing.T, b *browser.Browser, wants ...string) {
 	}
 }
 
+// families counts the households, each of which has a store of its own. The first one's is in the readme's picture.
+var families int
+
 // family is a household with a status page. Alice's laptop and Bob's tablet were proved in an earlier life of Traefik,
 // and Alice's phone is now.
 func family(t *testing.T) {
 	t.Helper()
 	now := time.Now()
-	saved := map[string]any{"format": 1, "store": "home", "grants": []any{
+	store := "home"
+	if families++; families > 1 {
+		store = fmt.Sprint("home ", families)
+	}
+	saved := map[string]any{"format": 1, "store": store, "grants": []any{
 		grant(t, "198.51.100.23/32", now.Add(-50*time.Hour), now.Add(-5*time.Hour), lab.Leaf{CommonName: "alice-laptop", EmailAddresses: []string{"alice@home.example"}}),
 		grant(t, "2001:db8:b0b:1::/64", now.Add(-21*time.Hour), now.Add(-21*time.Hour), lab.Leaf{CommonName: "bob-tablet", URIs: []string{"spiffe://home.example/bob/tablet"}}),
 	}}
@@ -78,7 +85,7 @@ func family(t *testing.T) {
 	if err := os.WriteFile(path, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	h := watched(options{"store": "home", "maxIPs": 6, "stateFile": path}, options{"store": "home"}, options{"store": "home"})
+	h := watched(options{"store": store, "maxIPs": 6, "stateFile": path}, options{"store": store}, options{"store": store})
 	h.routes[len(h.routes)-1].tls = "verified"
 	h.live(t)
 	phone := issue(t, lab.Leaf{CommonName: "alice-phone", DNSNames: []string{"phone.alice.home.example"}})
@@ -158,7 +165,7 @@ func TestAFormOfAnotherSiteRevokesNothing(t *testing.T) {
 	for host, site := range map[string]string{"evil.invalid": "another site", "files2.home.example": "another host of the same site"} {
 		server := httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
 			rw.Header().Set("Content-Type", "text/html")
-			fmt.Fprintf(rw, `<form method="post" action="%s/"><input name="store" value="home"><button>Win</button></form>`, pageURL)
+			fmt.Fprintf(rw, `<form method="post" action="%s/"><input name="identity" value="cn:alice-phone"><button>Win</button></form>`, pageURL)
 		}))
 		certificate, err := home.ca.Issue(lab.Leaf{CommonName: host, DNSNames: []string{host}, Server: true})
 		if err != nil {

@@ -23,7 +23,7 @@ var rows = map[string][]string{
 	},
 	"request": {
 		"do-nothing plugin", "hit, IPv4", "hit, IPv6", "hit, IPv4-mapped IPv6", "hit, identities",
-		"hit, X-Forwarded-For, depth 1", "hit, one of 4 source ranges", "miss, IPv4", "miss, IPv6", "renewal by a learner",
+		"hit, X-Forwarded-For, depth 1", "hit, one of 4 source ranges", "miss, IPv4", "miss, IPv6", "renewal by a learner", "hit, IPv4, not counted", "miss, IPv4, not counted",
 		"hit, IPv4, new connection", "hit, IPv6, new connection", "hit, IPv4, new client",
 		"hit, one of 4 source ranges, new connection", "miss, IPv4, new connection", "miss, IPv6, new connection",
 		"renewal by a learner, new connection",

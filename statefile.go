@@ -52,13 +52,16 @@ func openStateFile(ctx context.Context, t teller, s *settings, now time.Time) er
 	if f != nil && f.store != t.store.name && f.owner.Err() == nil {
 		return fmt.Errorf("it keeps the store %q already, for middleware %q: a store needs a file of its own", f.store, f.middleware)
 	}
-	if other := t.store.stateFile(); other != nil && other.path != path && other.owner.Err() == nil {
-		return fmt.Errorf("the store %q is kept in %q already, for middleware %q: a store has one file", t.store.name, other.path, other.middleware)
-	}
 	before := t.store.stateFile()
+	if before != nil && before.path != path && before.owner.Err() == nil {
+		return fmt.Errorf("the store %q is kept in %q already, for middleware %q: a store has one file", t.store.name, before.path, before.middleware)
+	}
 	if f == nil || f.store != t.store.name {
 		f = &stateFile{path: path, store: t.store.name}
-		if err := errors.Join(f.clear(), f.restore(t, s, before == nil, now)); err != nil {
+		if err := f.clear(); err != nil {
+			return err
+		}
+		if err := f.restore(t, s, before == nil, now); err != nil { // has restored nothing then
 			return err
 		}
 	}
@@ -129,7 +132,7 @@ func (f *stateFile) keep(t teller, now time.Time) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.tried == t.store.changed() && now.Sub(f.at) < renewalInterval {
-		return nil
+		return f.failed
 	}
 	saved, changes := t.store.state(now)
 	f.tried, f.at = changes, now

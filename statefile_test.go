@@ -410,6 +410,9 @@ func TestAFailingDiskFailsNoRequest(t *testing.T) {
 	if err := os.Mkdir(folder, 0o700); err != nil {
 		t.Fatal(err)
 	}
+	if err := openStore(h.store("default")).stateFile().keep(teller{log: h.logger, store: openStore(h.store("default"))}, h.now); err == nil {
+		t.Error("what isn't on disk is said to be")
+	}
 	h.walk("with a disk", "learn 203.0.113.3 cn:c=200")
 	if got := saved(t, path).ips(); len(strings.Fields(got)) != 3 {
 		t.Errorf("the file holds %q, want all three", got)
@@ -460,6 +463,22 @@ func TestAFileThatCanBeReadButNotWritten(t *testing.T) {
 		}
 		openStore(h.store("default")).revoke(clientPrefix(ipOf("\x07").Addr(), 64), "", at(h.now))
 	}
+}
+
+func TestNothingIsRestoredIfTheFolderCantBeCleared(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.json")
+	h := newHouse(t, map[string]Config{"learn": {Mode: "learn", TTL: "1h", StateFile: path}})
+	h.walk("before", "learn 203.0.113.7 cn:phone=200")
+	h.restart(map[string]Config{"enforce": {Mode: "enforce"}})
+	if err := os.MkdirAll(path+".5.tmp/full", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	config := &Config{Mode: "learn", TTL: "1h", Store: []string{h.store("default")}, StateFile: path}
+	_, err := newHandler(context.Background(), http.NotFoundHandler(), config, "learn", h.clock(), h.logger)
+	if err == nil || !strings.Contains(err.Error(), "directory not empty") {
+		t.Errorf("got %v, want that a folder can't be removed", err)
+	}
+	h.walk("refused", "enforce 203.0.113.7=403")
 }
 
 func TestWhatWasBeingWrittenIsCleared(t *testing.T) {

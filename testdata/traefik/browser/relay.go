@@ -9,14 +9,16 @@ import (
 	"sync"
 
 	"github.com/pires/go-proxyproto"
+
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
 )
 
-// Relay passes connections on to a server and announces by the PROXY protocol, version 1, that they come from a
+// Relay passes connections on to a server and announces by the PROXY protocol that they come from a
 // made-up address: as nginx does in its stream module with proxy_protocol on, say in front of Traefik.
 type Relay struct {
 	listener net.Listener
 	target   string
-	header   proxyproto.Header
+	header   *proxyproto.Header
 	open     context.Context // ends with Close
 	end      context.CancelFunc
 	running  sync.WaitGroup
@@ -33,26 +35,10 @@ func StartRelay(target, from string) (*Relay, error) {
 	if err != nil {
 		return nil, fmt.Errorf("relay: %w", err)
 	}
-	r := &Relay{listener: listener, target: target, header: announcement(source.Unmap())}
+	r := &Relay{listener: listener, target: target, header: lab.ProxyHeader(source.Unmap())}
 	r.open, r.end = context.WithCancel(context.Background())
 	r.running.Go(r.accept)
 	return r, nil
-}
-
-// announcement makes a header. The destination and the ports are made up: servers use the source address only.
-func announcement(source netip.Addr) proxyproto.Header {
-	header := proxyproto.Header{
-		Version:           1,
-		Command:           proxyproto.PROXY,
-		TransportProtocol: proxyproto.TCPv4,
-		SourceAddr:        net.TCPAddrFromAddrPort(netip.AddrPortFrom(source, 40000)),
-		DestinationAddr:   &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 443},
-	}
-	if source.Is6() {
-		header.TransportProtocol = proxyproto.TCPv6
-		header.DestinationAddr = &net.TCPAddr{IP: net.IPv6loopback, Port: 443}
-	}
-	return header
 }
 
 // Addr returns the host:port to connect to.

@@ -19,7 +19,7 @@ func dial(ctx context.Context, target, from string) (net.Conn, error) {
 		if err != nil {
 			return nil, fmt.Errorf("source address: %w", err)
 		}
-		header = proxyHeader(source)
+		header = ProxyHeader(source)
 	}
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, "tcp", target)
@@ -35,8 +35,9 @@ func dial(ctx context.Context, target, from string) (net.Conn, error) {
 	return conn, nil
 }
 
-// proxyHeader announces source. The destination and the ports are made up: Traefik uses the source address only.
-func proxyHeader(source netip.Addr) *proxyproto.Header {
+// ProxyHeader announces source by the PROXY protocol. The destination and the ports are made up: Traefik uses the source
+// address only.
+func ProxyHeader(source netip.Addr) *proxyproto.Header {
 	header := &proxyproto.Header{
 		Version:           1,
 		Command:           proxyproto.PROXY,

@@ -72,7 +72,10 @@ func (t teller) tell(level slog.Level, e event, args ...any) {
 		line = append(line, "ip", e.ip.String())
 	}
 	if len(e.identity.names) > 0 {
-		line = append(line, "identity", e.identity.name(), "fingerprint", e.identity.fingerprint(), "serial", e.identity.serial)
+		line = append(line, "identity", e.identity.name())
+	}
+	if e.identity.serial != "" {
+		line = append(line, "fingerprint", e.identity.fingerprint(), "serial", e.identity.serial)
 	}
 	line = append(line, args...)
 	if e.why != "" {

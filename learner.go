@@ -6,8 +6,13 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
 	"time"
 )
+
+// askingMethods are those with which a 2xx says something of what was asked for. To OPTIONS, say, many services answer so
+// on every path.
+var askingMethods = []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}
 
 // maxProofs bounds for how many connections a learner remembers the proof.
 const maxProofs = 1000
@@ -22,6 +27,7 @@ type learner struct {
 	settings
 	next     http.Handler
 	unproven http.Handler // takes the requests without a valid proof; nil: they are rejected
+	prove    prover
 	clock    clock
 	teller   teller
 	rejecter *rejecter
@@ -39,15 +45,21 @@ type proof struct {
 func newLearner(s settings, next, unproven http.Handler, clock clock, teller teller) *learner {
 	teller.store.limit(s.limits.maxIPs)
 	return &learner{
-		settings: s, next: next, unproven: unproven, clock: clock, teller: teller,
+		settings: s, next: next, unproven: unproven, prove: newProver(s.proof, s.identityHeader), clock: clock, teller: teller,
 		rejecter: newRejecter(s), store: s.stores[0], taken: map[string]*proof{},
 	}
 }
 
 // handler returns the fast path, for a connection whose certificate was taken before: while that is valid, and the
 // grant holds and keeps the limits, the grant is renewed. All else is for decide. As with the enforcer, there is no
-// call of ours, fields are captured, and nothing can panic between Lock and Unlock.
+// call of ours, fields are captured, and nothing can panic between Lock and Unlock. For other proofs there is none.
 func (l *learner) handler() http.Handler {
+	switch l.proof {
+	case proofRequest:
+		return http.HandlerFunc(l.decide)
+	case proofResponse:
+		return http.HandlerFunc(l.await)
+	}
 	next := l.next
 	mu := &l.store.mu
 	list := l.store.list
@@ -82,34 +94,68 @@ func (l *learner) handler() http.Handler {
 
 func (l *learner) decide(rw http.ResponseWriter, req *http.Request) {
 	now := l.clock.now()
-	addr, _ := l.address(req) // if it can't be read, it is the zero Addr, which learn refuses
-	id, until, err := certificateIdentity(req.TLS, now)
+	id, until, passes := l.check(rw, req, now)
+	if !passes {
+		return
+	}
+	l.take(req, id, until, now)
+	l.next.ServeHTTP(rw, req)
+}
+
+// await lets the service decide: its answer is the proof. Of whom is settled before: the service may write into req.
+func (l *learner) await(rw http.ResponseWriter, req *http.Request) {
+	id, _, passes := l.check(rw, req, l.clock.now())
+	if !passes {
+		return
+	}
+	if !slices.Contains(askingMethods, req.Method) {
+		l.next.ServeHTTP(rw, req)
+		return
+	}
+	a := &answer{rw: rw, succeeded: func() {
+		now := l.clock.now()
+		l.take(req, id, now, now)
+	}}
+	l.next.ServeHTTP(a, req)
+	a.begin(http.StatusOK) // as net/http does if nothing was written
+}
+
+// check returns who is there, and until when the proof is valid. If they may not pass, it has answered.
+func (l *learner) check(rw http.ResponseWriter, req *http.Request, now time.Time) (id identity, until time.Time, passes bool) {
+	id, until, err := l.prove(req, now)
 	if err != nil && l.unproven != nil {
 		l.unproven.ServeHTTP(rw, req)
-		return
+		return id, until, false
 	}
 	if err == nil && !l.identities.match(id) {
 		err = errIdentity
 	}
 	if err != nil {
+		addr, _ := l.address(req)
 		l.note("refused", err, req, addr, id, now)
 		l.rejecter.reject(rw, req, err)
-		return
+		return id, until, false
 	}
+	return id, until, true
+}
+
+// take learns where req comes from, and sees to it that it is on disk. That it can't be learned or saved is told: who
+// has given a proof isn't to suffer from it.
+func (l *learner) take(req *http.Request, id identity, until, now time.Time) {
+	addr, _ := l.address(req) // if it can't be read, it is the zero Addr, which learn refuses
 	g, err := l.learn(addr, id, now)
 	if err != nil {
 		l.note("not learned", err, req, addr, id, now)
 	}
 	if file := l.store.stateFile(); g != nil && file != nil {
-		_ = file.keep(l.teller, now) // told there; who has given a proof isn't to suffer from it
+		_ = file.keep(l.teller, now)
 		if fresh := file.fresh(); fresh.Before(until) {
 			until = fresh
 		}
 	}
-	if g != nil && l.direct {
+	if g != nil && l.direct && l.proof == proofCertificate {
 		l.remember(req.RemoteAddr, &proof{connection: req.TLS, until: until.Sub(epoch), grant: g})
 	}
-	l.next.ServeHTTP(rw, req)
 }
 
 // learn records that id gave its proof at addr, and tells what is new. It returns no grant if addr is in the source

@@ -33,12 +33,14 @@ type Config struct {
 	// grant in one of them is enough; in mode status, all are shown.
 	Store []string
 
-	// Proof is what counts as proof: "certificate", a verified client certificate, or, in mode status, "request",
-	// every request that gets this far. Default: "certificate". Not in mode enforce.
+	// Proof is what counts as proof: "certificate", a verified client certificate; "request", every request that gets this
+	// far, so a login must stand before; "response", in mode learn only, a request that the service answers with 2xx.
+	// Default: "certificate". Not in mode enforce.
 	Proof string
 
-	// IdentityHeader is, with proof "request", the header that an earlier middleware sets to the user: whoever lacks
-	// it is rejected, and the identity is "header:" and its value. Default: none, and everybody passes.
+	// IdentityHeader is, with proof "request" or "response", the header that an earlier middleware sets to the user:
+	// whoever lacks it has given no proof, and the identity is "header:" and its value. Default: none, and all share one
+	// identity. Not in mode enforce.
 	IdentityHeader string
 
 	// Identities are patterns of who may be learned or see the status page or, in mode enforce, whose grants count: "kind:value" with

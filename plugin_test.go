@@ -23,6 +23,7 @@ type house struct {
 	logger   *slog.Logger
 	cancel   context.CancelFunc                                                                              // of the last reload
 	make     func(context.Context, http.Handler, *Config, string, clock, *slog.Logger) (http.Handler, error) // newHandler, unless a test says otherwise
+	service  http.HandlerFunc                                                                                // welcomes, unless a test says otherwise
 	handlers map[string]http.Handler
 }
 
@@ -54,7 +55,13 @@ func (h *house) store(name string) string {
 // reload makes new middlewares, as Traefik does at every reload.
 func (h *house) reload(configs map[string]Config) map[string]http.Handler {
 	h.t.Helper()
-	next := http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { fmt.Fprint(rw, "welcome") })
+	next := http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
+		if h.service != nil {
+			h.service(rw, req)
+			return
+		}
+		fmt.Fprint(rw, "welcome")
+	})
 	handlers := map[string]http.Handler{}
 	h.cancel()
 	var ctx context.Context

@@ -116,13 +116,9 @@ func (p *status) has(name string) error {
 // revokeIn also sees to it that the revocation is on disk. If it can't be, that is told; the grants have ended.
 func (p *status) revokeIn(store *store, selected selection, viewer identity, now time.Time) int {
 	t := teller{log: p.log, store: store}
-	by := "anybody"
-	if len(viewer.names) > 0 {
-		by = viewer.name()
-	}
 	revoked := store.revoke(selected.ips, selected.identity, now.Sub(epoch))
 	for _, g := range revoked {
-		t.tell(slog.LevelInfo, event{at: now, what: "revoked", ip: g.address.ip, identity: g.identity}, "by", by)
+		t.tell(slog.LevelInfo, event{at: now, what: "revoked", ip: g.address.ip, identity: g.identity}, "by", viewer.name())
 	}
 	if file := store.stateFile(); file != nil && len(revoked) > 0 {
 		_ = file.keep(t, now)

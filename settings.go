@@ -20,10 +20,8 @@ const (
 	modeStatus  = "status"
 )
 
-const (
-	proofCertificate = "certificate"
-	proofRequest     = "request"
-)
+// secretHeaders hold what must not stand in a log.
+var secretHeaders = []string{"Authorization", "Proxy-Authorization", "Cookie"}
 
 // headerBytes are what a header's name is made of (RFC 9110, token).
 const headerBytes = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -120,7 +118,7 @@ func (r *reader) mode(config *Config) string {
 		modes      []string
 	}{
 		{"proof", config.Proof, []string{modeLearn, modeEither, modeStatus}},
-		{"identityHeader", config.IdentityHeader, []string{modeStatus}},
+		{"identityHeader", config.IdentityHeader, []string{modeLearn, modeEither, modeStatus}},
 		{"ttl", config.TTL, learning},
 		{"maxIPs", config.MaxIPs, learning},
 		{"maxIPsPerIdentity", config.MaxIPsPerIdentity, learning},
@@ -135,32 +133,37 @@ func (r *reader) mode(config *Config) string {
 	return config.Mode
 }
 
-// proof reads what counts as proof.
+// proof reads what counts as proof, and whose it is.
 func (r *reader) proof(config *Config, s *settings) {
 	s.proof = strings.TrimSpace(config.Proof)
 	s.identityHeader = strings.TrimSpace(config.IdentityHeader)
 	if config.Proof == "" {
 		s.proof = proofCertificate
 	}
-	switch s.mode {
-	case modeEnforce:
+	if s.mode == modeEnforce {
 		return // mode has found them already
-	case modeLearn, modeEither:
-		if s.proof != proofCertificate {
-			r.fault("proof", config.Proof, "want %q", proofCertificate)
+	}
+	switch s.proof {
+	case proofCertificate, proofRequest:
+	case proofResponse:
+		if s.mode != modeLearn {
+			r.fault("proof", config.Proof, "has no meaning in mode %q: it is for %s", s.mode, modeLearn)
 		}
-		return
+	default:
+		r.fault("proof", config.Proof, "want %q, %q or %q", proofCertificate, proofRequest, proofResponse)
 	}
-	if s.proof != proofCertificate && s.proof != proofRequest {
-		r.fault("proof", config.Proof, "want %q or %q", proofCertificate, proofRequest)
-	}
+	anonymous := s.identityHeader == "" && s.proof != proofCertificate
 	switch {
 	case config.IdentityHeader != "" && s.proof == proofCertificate:
 		r.fault("identityHeader", config.IdentityHeader, "has no meaning with proof %q", proofCertificate)
 	case strings.Trim(s.identityHeader, headerBytes) != "" || config.IdentityHeader != "" && s.identityHeader == "":
 		r.fault("identityHeader", config.IdentityHeader, `want the name of a header, e.g. "X-Forwarded-User"`)
-	case s.proof == proofRequest && s.identityHeader == "" && len(config.Identities) > 0:
+	case slices.Contains(secretHeaders, http.CanonicalHeaderKey(s.identityHeader)):
+		r.fault("identityHeader", config.IdentityHeader, `want a header without secrets, e.g. "X-Forwarded-User": it is logged`)
+	case anonymous && len(config.Identities) > 0:
 		r.fault("identities", strings.Join(config.Identities, ","), "without identityHeader a request has no identity")
+	case anonymous && s.mode == modeEither && s.proof == proofRequest:
+		r.fault("proof", config.Proof, "without identityHeader mode %q would learn everybody: want identityHeader or mode %q", modeEither, modeLearn)
 	}
 }
 

@@ -16,6 +16,7 @@ const maxForm = 1 << 20
 // A status handler answers with who may come in, to whoever gives a proof. It never learns.
 type status struct {
 	settings
+	prove    prover
 	clock    clock
 	log      *slog.Logger
 	rejecter *rejecter
@@ -23,12 +24,12 @@ type status struct {
 }
 
 func newStatus(s settings, clock clock, log *slog.Logger) *status {
-	return &status{settings: s, clock: clock, log: log, rejecter: newRejecter(s), page: newPage()}
+	return &status{settings: s, prove: newProver(s.proof, s.identityHeader), clock: clock, log: log, rejecter: newRejecter(s), page: newPage()}
 }
 
 func (p *status) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	now := p.clock.now()
-	viewer, err := p.prove(req, now)
+	viewer, err := p.check(req, now)
 	if err != nil {
 		p.refused(req, viewer, err, now)
 		p.rejecter.reject(rw, req, err)
@@ -48,14 +49,9 @@ func (p *status) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	}
 }
 
-// prove returns who is there. Without an identityHeader, a request proves no identity.
-func (p *status) prove(req *http.Request, now time.Time) (id identity, err error) {
-	switch {
-	case p.proof == proofCertificate:
-		id, _, err = certificateIdentity(req.TLS, now)
-	case p.identityHeader != "":
-		id, err = headerIdentity(req.Header, p.identityHeader)
-	}
+// check returns who is there; it fails if they may not see the page.
+func (p *status) check(req *http.Request, now time.Time) (identity, error) {
+	id, _, err := p.prove(req, now)
 	if err == nil && !p.identities.match(id) {
 		err = errIdentity
 	}

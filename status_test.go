@@ -280,7 +280,7 @@ func TestARevocationIsOnDiskAndTold(t *testing.T) {
 	if got := saved(t, path).ips(); got != "" {
 		t.Errorf("the file holds %q", got)
 	}
-	for _, want := range []string{" ip=203.0.113.7 identity=cn:phone fingerprint=", "by=header:alice\n", "by=anybody\n"} {
+	for _, want := range []string{" ip=203.0.113.7 identity=cn:phone fingerprint=", "by=header:alice\n", "by=anonymous:request\n"} {
 		if !strings.Contains(h.log.String(), want) {
 			t.Errorf("the log lacks %q: %s", want, h.log.String())
 		}

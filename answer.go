@@ -1,0 +1,63 @@
+package mtlsallowlist
+
+import (
+	"bufio"
+	"net"
+	"net/http"
+)
+
+// An answer passes a response on, and tells if its status is 2xx, before the client sees any of it.
+//
+// Yaegi shows Traefik no methods of it but those of http.ResponseWriter and http.Hijacker. So nobody can ask it to
+// flush, and it flushes whatever it passes on: streams need that, and the others bear it.
+type answer struct {
+	rw        http.ResponseWriter
+	succeeded func()
+	begun     bool // the status is decided
+}
+
+// Header returns the header of the response.
+func (a *answer) Header() http.Header {
+	return a.rw.Header()
+}
+
+// WriteHeader passes a status on. Those below 200 come before the response's own.
+func (a *answer) WriteHeader(status int) {
+	if status >= 200 {
+		a.begin(status)
+	}
+	a.rw.WriteHeader(status)
+	a.flush()
+}
+
+// Write passes data on.
+func (a *answer) Write(data []byte) (int, error) {
+	a.begin(http.StatusOK)
+	n, err := a.rw.Write(data)
+	a.flush()
+	return n, err
+}
+
+// Hijack hands over the connection, of a WebSocket, say; it fails where that is impossible, as with HTTP/2.
+func (a *answer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, buffered, err := http.NewResponseController(a.rw).Hijack()
+	if err == nil {
+		a.begun = true
+	}
+	return conn, buffered, err
+}
+
+// begin takes the first status for that of the response, as net/http does.
+func (a *answer) begin(status int) {
+	if a.begun {
+		return
+	}
+	a.begun = true
+	if status >= 200 && status < 300 {
+		a.succeeded()
+	}
+}
+
+func (a *answer) flush() {
+	_ = http.NewResponseController(a.rw).Flush() // where there is nothing to flush, nothing waits
+}

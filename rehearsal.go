@@ -22,7 +22,10 @@ func init() {
 	proof := &tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}, VerifiedChains: [][]*x509.Certificate{{leaf}}}
 	unproven := &tls.ConnectionState{}
 
-	next := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+	next := http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		rw.WriteHeader(http.StatusOK)
+		_, _ = rw.Write(nil)
+	})
 	s := settings{
 		name:             "rehearsal (no real request)",
 		proof:            proofCertificate,
@@ -40,6 +43,10 @@ func init() {
 	enforcer := newEnforcer(s, next, clock{time.Now, time.Since}).handler()
 	learner := newLearner(s, next, nil, clock{time.Now, time.Since}, teller{log: log, store: s.stores[0]}).handler()
 	page := newStatus(s, clock{time.Now, time.Since}, log)
+	s.proof = proofResponse
+	s.identityHeader = "X-User"
+	s.identities = patterns{}
+	share := newLearner(s, next, nil, clock{time.Now, time.Since}, teller{log: log, store: s.stores[0]}).handler()
 	for _, request := range []struct {
 		handler    http.Handler
 		remoteAddr string
@@ -54,6 +61,7 @@ func init() {
 		{enforcer, "[2001:db8::7]:1", nil, ""},
 		{enforcer, "[2001:db8::7]:1", nil, ""},
 		{enforcer, "203.0.113.7:1", nil, ""},
+		{share, "203.0.113.7:1", nil, "GET /"},
 		{page, "203.0.113.7:1", unproven, "GET /"},
 		{page, "203.0.113.7:1", proof, "GET /"},
 		{page, "203.0.113.7:1", proof, "GET /grants"},
@@ -65,7 +73,8 @@ func init() {
 		if err != nil {
 			panic(err) // of the rows above
 		}
-		req := &http.Request{Method: method, URL: parsed, RemoteAddr: request.remoteAddr, TLS: request.state}
+		header := http.Header{"X-User": {"nobody"}}
+		req := &http.Request{Method: method, URL: parsed, Header: header, RemoteAddr: request.remoteAddr, TLS: request.state}
 		request.handler.ServeHTTP(httptest.NewRecorder(), req)
 	}
 }

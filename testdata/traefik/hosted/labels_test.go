@@ -215,6 +215,30 @@ func TestOptionsComeOutTheSameHoweverTheyAreWritten(t *testing.T) {
 		{"identities of a status page", "status", "identities=cn:phone", "identities: cn:phone", []string{
 			"status watch@203.0.113.7 -> 403, refused cn:watch 203.0.113.7",
 			"status phone@203.0.113.7 -> 200"}},
+		{"proof request of a learner: who gets there, is learned", "learn", "proof=request", "proof: request", []string{
+			"learn 203.0.113.7 -> 200, learned anonymous:request 203.0.113.7 for 24h0m0s",
+			"enter 203.0.113.7 -> 200"}},
+		{"identityHeader of a learner", "learn", "proof=request; identityHeader=X-User", "proof: request, identityHeader: X-User", []string{
+			"learn phone@203.0.113.7 -> 403, refused 203.0.113.7",
+			"enter 203.0.113.7 -> 403",
+			"learn 203.0.113.7 as alice -> 200, learned header:alice 203.0.113.7 for 24h0m0s",
+			"enter 203.0.113.7 -> 200"}},
+		{"identityHeader of either", "learn", "mode=either; proof=request; identityHeader=x-user", "mode: either, proof: request, identityHeader: x-user", []string{
+			"learn phone@203.0.113.7 -> 403",
+			"learn 203.0.113.7 as alice -> 200, learned header:alice 203.0.113.7 for 24h0m0s",
+			"learn 203.0.113.7 -> 200"}},
+		{"identities of a learner by header", "learn", "proof=request; identityHeader=X-User; identities=header:a*", "proof: request, identityHeader: X-User, identities: 'header:a*'", []string{
+			"learn 203.0.113.7 as mallory -> 403, refused header:mallory 203.0.113.7",
+			"learn 203.0.113.7 as alice -> 200, learned header:alice 203.0.113.7 for 24h0m0s"}},
+		{"identities of an enforcer by header", "enter", "identities=header:alice", "identities: header:alice", []string{
+			"learn phone@203.0.113.7 -> 200, learned cn:phone 203.0.113.7 for 24h0m0s",
+			"enter 203.0.113.7 -> 403"}},
+		{"proof response: what the service answers with 2xx", "learn", "proof=response", "proof: response", []string{
+			"learn 203.0.113.7 -> 200, learned anonymous:response 203.0.113.7 for 24h0m0s",
+			"enter 203.0.113.7 -> 200"}},
+		{"proof response of a user", "learn", "proof=response; identityHeader=X-User", "proof: response, identityHeader: X-User", []string{
+			"learn 203.0.113.7 -> 403, refused 203.0.113.7",
+			"learn 203.0.113.7 as alice -> 200, learned header:alice 203.0.113.7 for 24h0m0s"}},
 		{"store: another one", "enter", "store=STORE other", "store: STORE other", []string{
 			"learn phone@203.0.113.7 -> 200, learned cn:phone 203.0.113.7 for 24h0m0s",
 			"enter 203.0.113.7 -> 403"}},
@@ -403,16 +427,18 @@ func TestFaultsAreToldAllTogetherHoweverTheyAreWritten(t *testing.T) {
 		{"a rejection with success", "mode=enforce; rejectStatusCode=200", "mode: enforce, rejectStatusCode: 200", []string{`rejectStatusCode: invalid value "200": want a whole number from 400 to 599`}},
 		{"an option that a mode has no use for", "mode=enforce; ttl=1h; maxIPs=3", "mode: enforce, ttl: 1h, maxIPs: 3", []string{`ttl: invalid value "1h": has no meaning in mode "enforce"`, `maxIPs: invalid value "3": has no meaning`}},
 
-		{"a proof that doesn't exist", "mode=learn; proof=token", "mode: learn, proof: token", []string{`proof: invalid value "token": want "certificate"`}},
-		{"a proof that doesn't exist, of a status page", "mode=status; proof=token", "mode: status, proof: token", []string{`proof: invalid value "token": want "certificate" or "request"`}},
-		{"a proof in capitals", "mode=status; proof=Request", "mode: status, proof: Request", []string{`proof: invalid value "Request": want "certificate" or "request"`}},
-		{"a space is no proof", "mode=status; proof= ", `mode: status, proof: " "`, []string{`proof: invalid value " ": want "certificate" or "request"`}},
-		{"a request is no proof to a learner", "mode=learn; proof=request", "mode: learn, proof: request", []string{`proof: invalid value "request": want "certificate"`}},
-		{"a request is no proof to either", "mode=either; proof=request", "mode: either, proof: request", []string{`proof: invalid value "request": want "certificate"`}},
-		{"a response is no proof to a learner", "mode=learn; proof=response", "mode: learn, proof: response", []string{`proof: invalid value "response": want "certificate"`}},
-		{"a response is no proof to a status page", "mode=status; proof=response", "mode: status, proof: response", []string{`proof: invalid value "response": want "certificate" or "request"`}},
+		{"a proof that doesn't exist", "mode=learn; proof=token", "mode: learn, proof: token", []string{`proof: invalid value "token": want "certificate", "request" or "response"`}},
+		{"a proof that doesn't exist, of a status page", "mode=status; proof=token", "mode: status, proof: token", []string{`proof: invalid value "token": want "certificate", "request" or "response"`}},
+		{"a proof in capitals", "mode=learn; proof=Request", "mode: learn, proof: Request", []string{`proof: invalid value "Request": want "certificate", "request" or "response"`}},
+		{"a space is no proof", "mode=learn; proof= ", `mode: learn, proof: " "`, []string{`proof: invalid value " ": want "certificate", "request" or "response"`}},
+		{"every request is a proof to either", "mode=either; proof=request", "mode: either, proof: request", []string{`proof: invalid value "request": without identityHeader mode "either" would learn everybody`}},
+		{"a response is no proof to either", "mode=either; proof=response", "mode: either, proof: response", []string{`proof: invalid value "response": has no meaning in mode "either": it is for learn`}},
+		{"a response is no proof to a status page", "mode=status; proof=response", "mode: status, proof: response", []string{`proof: invalid value "response": has no meaning in mode "status": it is for learn`}},
 		{"an enforcer asks for no proof", "mode=enforce; proof=certificate", "mode: enforce, proof: certificate", []string{`proof: invalid value "certificate": has no meaning in mode "enforce": it is for learn, either, status`}},
-		{"a header for a learner", "mode=learn; identityHeader=X-User", "mode: learn, identityHeader: X-User", []string{`identityHeader: invalid value "X-User": has no meaning in mode "learn"`}},
+		{"a header for an enforcer", "mode=enforce; identityHeader=X-User", "mode: enforce, identityHeader: X-User", []string{`identityHeader: invalid value "X-User": has no meaning in mode "enforce": it is for learn, either, status`}},
+		{"a header beside a certificate, on a learner", "mode=learn; identityHeader=X-User", "mode: learn, identityHeader: X-User", []string{`identityHeader: invalid value "X-User": has no meaning with proof "certificate"`}},
+		{"a header that holds a password", "mode=learn; proof=request; identityHeader=authorization", "mode: learn, proof: request, identityHeader: authorization", []string{`identityHeader: invalid value "authorization": want a header without secrets`}},
+		{"identities of answers without a header", "mode=learn; proof=response; identities=header:b", "mode: learn, proof: response, identities: header:b", []string{`identities: invalid value "header:b": without identityHeader a request has no identity`}},
 		{"a header beside a certificate, on a status page", "mode=status; identityHeader=X-User; proof=certificate", "mode: status, identityHeader: X-User, proof: certificate", []string{`identityHeader: invalid value "X-User": has no meaning with proof "certificate"`}},
 		{"a header that can't be one", "mode=status; proof=request; identityHeader=X User", "mode: status, proof: request, identityHeader: X User", []string{`identityHeader: invalid value "X User": want the name of a header`}},
 		{"two headers", "mode=status; proof=request; identityHeader=X-User, X-Email", "mode: status, proof: request, identityHeader: 'X-User, X-Email'", []string{`identityHeader: invalid value "X-User, X-Email": want the name of a header`}},

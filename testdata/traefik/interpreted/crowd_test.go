@@ -25,6 +25,7 @@ var service = http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { r
 // A generation is the handlers of one dynamic configuration: a reload replaces them all.
 type generation struct {
 	learner, enforcer http.Handler
+	links             http.Handler   // learns whose requests are answered
 	own               []http.Handler // enforcers that let in one client's identity only
 }
 
@@ -41,6 +42,7 @@ func newGeneration(t *testing.T, plugin *Plugin) *generation {
 	g := &generation{
 		learner:  handler(map[string]any{"mode": "learn", "maxIPs": 10_000}),
 		enforcer: handler(map[string]any{"mode": "enforce"}),
+		links:    handler(map[string]any{"mode": "learn", "maxIPs": 10_000, "proof": "response", "identityHeader": "X-User"}),
 	}
 	for client := range clientsAtOnce {
 		g.own = append(g.own, handler(map[string]any{"mode": "enforce", "identities": fmt.Sprintf("cn:client%d", client)}))
@@ -65,7 +67,7 @@ func crowd(t *testing.T, plugin *Plugin) {
 	var current atomic.Pointer[generation]
 	current.Store(newGeneration(t, plugin))
 	check := func(what string, handler http.Handler, address string, state *tls.ConnectionState, want int) {
-		req := &http.Request{Method: http.MethodGet, RemoteAddr: address, TLS: state, Header: http.Header{}}
+		req := &http.Request{Method: http.MethodGet, RemoteAddr: address, TLS: state, Header: http.Header{"X-User": {address}}}
 		recorder := httptest.NewRecorder()
 		handler.ServeHTTP(recorder, req)
 		if recorder.Code != want {
@@ -88,6 +90,10 @@ func crowd(t *testing.T, plugin *Plugin) {
 					check("for the client's identity", current.Load().own[client], address, nil, http.StatusOK)
 					check("for another identity", current.Load().own[(client+1)%clientsAtOnce], address, nil, http.StatusForbidden)
 				}
+				linked := fmt.Sprintf("203.4.%d.%d:1", client, round)
+				check("before the link", current.Load().enforcer, linked, nil, http.StatusForbidden)
+				check("by a link", current.Load().links, linked, nil, http.StatusOK)
+				check("after the link", current.Load().enforcer, linked, nil, http.StatusOK)
 				check("with a proof from everybody's address", current.Load().learner, shared, state, http.StatusOK)
 				check("for the client's identity from everybody's address", current.Load().own[client], shared, nil, http.StatusOK)
 			}

@@ -21,13 +21,15 @@ func (a *answer) Header() http.Header {
 	return a.rw.Header()
 }
 
-// WriteHeader passes a status on. Those below 200 come before the response's own.
+// WriteHeader passes a status on. Those below 200 come before the response's own, which a flush would make 200.
 func (a *answer) WriteHeader(status int) {
 	if status >= 200 {
 		a.begin(status)
 	}
 	a.rw.WriteHeader(status)
-	a.flush()
+	if status >= 200 && status != http.StatusNoContent && status != http.StatusNotModified {
+		a.flush()
+	}
 }
 
 // Write passes data on.

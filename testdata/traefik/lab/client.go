@@ -12,6 +12,7 @@ import (
 
 // ClientOptions says where a client seems to come from, where it goes to and how.
 type ClientOptions struct {
+	Local     string      // address on this machine to connect from, e.g. 127.0.0.2; empty: the system's choice
 	From      string      // source address to announce by the PROXY protocol; empty: loopback, without a PROXY header
 	Target    string      // host:port that every request is sent to, whatever its URL says
 	TLS       *tls.Config // roots, client certificates; copied
@@ -34,7 +35,7 @@ type Response struct {
 	Proto  string
 }
 
-// NewClient returns a client; a faulty From or Target is reported by its first request.
+// NewClient returns a client; a faulty Local, From or Target is reported by its first request.
 func NewClient(options ClientOptions) *Client {
 	options.TLS = options.TLS.Clone()
 	if options.TLS == nil {
@@ -62,7 +63,7 @@ func NewClient(options ClientOptions) *Client {
 }
 
 func (c *Client) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	return dial(ctx, c.options.Target, c.options.From)
+	return dial(ctx, c.options.Local, c.options.Target, c.options.From)
 }
 
 // Get asks for url.

@@ -158,3 +158,27 @@ func TestRawHTTP(t *testing.T) {
 		}
 	}
 }
+
+func TestClientConnectsFromALocalAddress(t *testing.T) {
+	r := open(t, Options{})
+	if err := r.Configure(r.allowing(t, "127.0.0.2")); err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct {
+		name, local, from string
+		status            int
+	}{
+		{"allowed", "127.0.0.2", "", 200},
+		{"another", "127.0.0.3", "", 403},
+		{"the system's choice", "", "", 403},
+		{"its PROXY header isn't trusted", "127.0.0.3", "127.0.0.2", 403},
+	} {
+		c := NewClient(ClientOptions{Local: row.local, From: row.from, Target: r.Addr("web")})
+		if response := must(c.Get("http://" + host))(t); response.Status != row.status {
+			t.Errorf("%s: got %d, want %d", row.name, response.Status, row.status)
+		}
+	}
+	if _, err := NewClient(ClientOptions{Local: "nowhere", Target: r.Addr("web")}).Get("http://" + host); err == nil {
+		t.Error("a local address that is none: got no error")
+	}
+}

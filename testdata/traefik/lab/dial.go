@@ -11,8 +11,9 @@ import (
 	"github.com/pires/go-proxyproto"
 )
 
-// dial connects to target and announces from, where it is not empty, as the source address in a PROXY header.
-func dial(ctx context.Context, target, from string) (net.Conn, error) {
+// dial connects to target, from the address local where it is not empty, and announces from, where that is not empty, as
+// the source address in a PROXY header.
+func dial(ctx context.Context, local, target, from string) (net.Conn, error) {
 	var header *proxyproto.Header
 	if from != "" {
 		source, err := netip.ParseAddr(from)
@@ -22,6 +23,13 @@ func dial(ctx context.Context, target, from string) (net.Conn, error) {
 		header = ProxyHeader(source)
 	}
 	var dialer net.Dialer
+	if local != "" {
+		addr, err := netip.ParseAddr(local)
+		if err != nil {
+			return nil, fmt.Errorf("local address: %w", err)
+		}
+		dialer.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(addr, 0))
+	}
 	conn, err := dialer.DialContext(ctx, "tcp", target)
 	if err != nil {
 		return nil, err
@@ -60,7 +68,7 @@ func ProxyHeader(source netip.Addr) *proxyproto.Header {
 func RawHTTP(ctx context.Context, target, from string, config *tls.Config, request string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	socket, err := dial(ctx, target, from)
+	socket, err := dial(ctx, "", target, from)
 	if err != nil {
 		return "", err
 	}

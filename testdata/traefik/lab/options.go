@@ -17,6 +17,9 @@ type Options struct {
 	// Static is merged into the laboratory's static configuration. An entry point without an address gets a free one.
 	// Log format and level must keep ERROR lines as they are: the laboratory reads them.
 	Static map[string]any
+	// OwnEntryPoints leaves out the laboratory's web and websecure, which trust the PROXY protocol from loopback: then
+	// Traefik has those of Static, as they stand there, and that of its API.
+	OwnEntryPoints bool
 	// Dynamic is the first dynamic configuration: YAML text, or anything that marshals to a YAML map.
 	Dynamic  any
 	LogLevel string    // default INFO

@@ -40,13 +40,13 @@ func (o Options) defaultStatic() map[string]any {
 	behindProxy := func() map[string]any {
 		return map[string]any{"proxyProtocol": map[string]any{"trustedIPs": []any{"127.0.0.1/32"}}}
 	}
+	entryPoints := map[string]any{apiEntryPoint: map[string]any{}}
+	if !o.OwnEntryPoints {
+		entryPoints["web"], entryPoints["websecure"] = behindProxy(), behindProxy()
+	}
 	configuration := map[string]any{
-		"global": map[string]any{"checkNewVersion": false, "sendAnonymousUsage": false},
-		"entryPoints": map[string]any{
-			"web":         behindProxy(),
-			"websecure":   behindProxy(),
-			apiEntryPoint: map[string]any{},
-		},
+		"global":      map[string]any{"checkNewVersion": false, "sendAnonymousUsage": false},
+		"entryPoints": entryPoints,
 		// Without the dashboard: the Go module lacks its files, which would be an ERROR line at each reload.
 		"api":  map[string]any{"insecure": true, "dashboard": false},
 		"ping": map[string]any{},
@@ -75,7 +75,7 @@ func (o Options) defaultStatic() map[string]any {
 // Traefik waits 10 seconds for open connections.
 func fillEntryPoints(configuration map[string]any) (map[string]string, error) {
 	entryPoints, _ := configuration["entryPoints"].(map[string]any)
-	free, err := freeAddresses(len(entryPoints))
+	free, err := FreeAddresses(len(entryPoints))
 	if err != nil {
 		return nil, err
 	}
@@ -92,8 +92,8 @@ func fillEntryPoints(configuration map[string]any) (map[string]string, error) {
 	return addresses, nil
 }
 
-// freeAddresses returns n loopback addresses that nobody listens on right now.
-func freeAddresses(n int) ([]string, error) {
+// FreeAddresses returns n loopback addresses that nobody listens on right now.
+func FreeAddresses(n int) ([]string, error) {
 	var addresses []string
 	for range 100 * (n + 1) {
 		if len(addresses) == n {

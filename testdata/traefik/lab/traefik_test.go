@@ -161,3 +161,24 @@ http:
 		}
 	})
 }
+
+func TestOwnEntryPointsAreAsTheyStand(t *testing.T) {
+	static := map[string]any{"entryPoints": map[string]any{"websecure": map[string]any{}}}
+	for _, row := range []struct {
+		name string
+		own  bool
+	}{
+		{"beside the laboratory's", false},
+		{"alone", true},
+	} {
+		r := open(t, Options{Static: static, OwnEntryPoints: row.own})
+		if got := r.Addr("web") == ""; got != row.own {
+			t.Errorf("%s: got no entry point web %t, want %t", row.name, got, row.own)
+		}
+		// Where it isn't read, the PROXY header is no beginning of TLS.
+		_, err := r.secure(friend, false).Get("https://" + host)
+		if got := err != nil; got != row.own {
+			t.Errorf("%s: got the PROXY header refused %t (%v), want %t", row.name, got, err, row.own)
+		}
+	}
+}

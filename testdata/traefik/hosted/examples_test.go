@@ -49,10 +49,12 @@ type example struct {
 type exampleReader func(files fs.FS) (example, error)
 
 var readers = map[string]exampleReader{
+	"cdn":            readCDN,
 	"docker-compose": readCompose,
 	"file":           readFile,
 	"kubernetes":     readKubernetes,
 	"k3s":            readK3s,
+	"vps":            readVPS,
 }
 
 // notFound is how the enforcers of all examples reject.
@@ -223,7 +225,7 @@ func checkBehaviour(t *testing.T, e example) {
 			case "learn":
 				learners[name] = handler
 			case "enforce":
-				enforcers[name] = handler
+				enforcers[name] = behindProxy(e, handler)
 			default:
 				pages[name] = handler
 			}
@@ -278,9 +280,12 @@ func readDynamic(files fs.FS, name string) (*dynamic.Configuration, error) {
 	return (&fileprovider.Provider{}).CreateConfiguration(context.Background(), copied, template.FuncMap{}, false)
 }
 
-func readFile(files fs.FS) (example, error) {
+func readFile(files fs.FS) (example, error) { return readFolder(files, "file") }
+
+// readFolder reads traefik.yml and dynamic.yml.
+func readFolder(files fs.FS, folder string) (example, error) {
 	e := example{static: cmd.NewTraefikConfiguration()}
-	data, err := fs.ReadFile(files, "file/traefik.yml")
+	data, err := fs.ReadFile(files, folder+"/traefik.yml")
 	if err != nil {
 		return e, err
 	}
@@ -293,7 +298,7 @@ func readFile(files fs.FS) (example, error) {
 	if e.static.Providers.File == nil || path.Base(e.static.Providers.File.Filename) != "dynamic.yml" {
 		return e, fmt.Errorf("the file provider reads %v, want dynamic.yml", e.static.Providers.File)
 	}
-	configuration, err := readDynamic(files, "file/dynamic.yml")
+	configuration, err := readDynamic(files, folder+"/dynamic.yml")
 	e.dynamic = map[string]*dynamic.Configuration{"file": configuration}
 	return e, err
 }

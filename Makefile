@@ -9,16 +9,17 @@ MODULE   := github.com/mtlsallowlist/mtlsallowlist
 TRAEFIK  := testdata/traefik
 GOPATH_  := .cache/gopath
 FUZZTIME ?= 1m
+PACKAGES := chromium libnss3-tools nginx libnginx-mod-stream socat
 
 # Without cgo, the tests in the nested module share their compiled packages with the real Traefik.
 nested   := cd $(TRAEFIK) && CGO_ENABLED=0 go
 
-.PHONY: demo test compiled interpreted traefik end-to-end lint fuzz bench pictures need-go need-cc need-chromium
+.PHONY: demo test compiled interpreted traefik end-to-end lint fuzz bench pictures need-go need-cc need-programs
 
 demo: need-go
 	@$(nested) run ./demo
 
-test: need-chromium compiled interpreted traefik end-to-end
+test: need-programs compiled interpreted traefik end-to-end
 
 compiled: need-go need-cc
 	@echo "== compiled, with the race detector"
@@ -56,7 +57,7 @@ fuzz: need-go
 bench: traefik
 	@$(nested) run ./bench -readme ../../readme.md
 
-pictures: traefik need-chromium
+pictures: traefik need-programs
 	@mkdir -p .cache/pictures
 	$(nested) test -count=1 -run TestTheStatusPageInChromium ./e2e -pictures "$(CURDIR)/.cache/pictures"
 	cp .cache/pictures/status-1280-light.png .assets/status.png
@@ -67,5 +68,6 @@ need-go:
 need-cc:
 	@command -v "$$(go env CC)" >/dev/null || { echo "A C compiler is missing, which Go's race detector needs: install gcc (Debian: apt-get install gcc libc6-dev) and try again."; exit 1; }
 
-need-chromium:
-	@command -v chromium >/dev/null && command -v certutil >/dev/null || { echo "Chromium or certutil is missing, which the tests of the status page need: install chromium and libnss3-tools (Debian: apt-get install chromium libnss3-tools) and try again."; exit 1; }
+# nginx is in /usr/sbin, which isn't on everybody's PATH.
+need-programs:
+	@for program in chromium certutil nginx socat; do PATH="$$PATH:/usr/sbin" command -v $$program >/dev/null || { echo "$$program is missing, which the tests need: install it (Debian: apt-get install $(PACKAGES)) and try again."; exit 1; }; done

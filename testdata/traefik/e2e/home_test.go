@@ -20,6 +20,7 @@ import (
 // stands around it.
 var home struct {
 	dir      string
+	binary   string  // the real Traefik
 	ca       *lab.CA // the one that Traefik trusts for clients; also the servers'
 	stranger *lab.CA // one that it doesn't
 	phone    tls.Certificate
@@ -39,8 +40,7 @@ func TestMain(m *testing.M) {
 
 func runAtHome(m *testing.M) (code int, err error) {
 	ctx := context.Background()
-	binary, err := lab.Build(ctx, os.Stderr)
-	if err != nil {
+	if home.binary, err = lab.Build(ctx, os.Stderr); err != nil {
 		return 0, err
 	}
 	if home.dir, err = os.MkdirTemp("", "mtlsallowlist-e2e-"); err != nil {
@@ -51,7 +51,7 @@ func runAtHome(m *testing.M) (code int, err error) {
 		return 0, err
 	}
 	home.traefik, err = lab.Start(ctx, lab.Options{
-		Binary:   binary,
+		Binary:   home.binary,
 		Dir:      home.dir,
 		LogLevel: "DEBUG",
 		Static: map[string]any{"entryPoints": map[string]any{

@@ -1,0 +1,151 @@
+package e2e
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
+)
+
+// exampleFile returns the text of a file below examples/.
+func exampleFile(t *testing.T, name string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("..", "..", "..", "examples", filepath.FromSlash(name)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// An outpost is a Traefik of its own that runs an example with home.example.com and photos.example.com.
+type outpost struct {
+	*lab.Traefik
+	dir string // with the server's certificate for *.example.com, server.pem and server-key.pem
+}
+
+// startExample runs traefik.yml and dynamic.yml of a folder below examples/, the first one also with the pairs of texts
+// replaced. Of both, it replaces what a test can't have: the plugin from the catalog, the address to listen at, the
+// certificate resolver, paths, and services.
+func startExample(t *testing.T, folder string, pairs ...string) *outpost {
+	t.Helper()
+	o := &outpost{dir: t.TempDir()}
+	server, err := home.ca.Issue(lab.Leaf{DNSNames: []string{"*.example.com"}, Server: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := lab.KeyPEM(server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, pem := range map[string][]byte{"ca.pem": home.ca.PEM(), "server.pem": lab.CertPEM(server), "server-key.pem": key} {
+		if err := os.WriteFile(filepath.Join(o.dir, name), pem, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text := replaced(t, exampleFile(t, folder+"/traefik.yml"), append(pairs,
+		"  plugins:\n", "  localPlugins:\n",
+		"      version: v0.1.0\n", "",
+		"    address: \":443\"\n", "", // the laboratory chooses one
+		"    filename: /etc/traefik/dynamic.yml\n", "    directory: dynamic\n",
+	)...)
+	var static map[string]any
+	if err := yaml.Unmarshal([]byte(text), &static); err != nil {
+		t.Fatal(err)
+	}
+	if static["certificatesResolvers"] == nil {
+		t.Fatalf("%s/traefik.yml has no certificate resolver", folder)
+	}
+	delete(static, "certificatesResolvers")
+	resolver, certificate := "        certResolver: letsencrypt\n", fmt.Sprintf("{certFile: %s/server.pem, keyFile: %s/server-key.pem}", o.dir, o.dir)
+	dynamic := replaced(t, exampleFile(t, folder+"/dynamic.yml"),
+		"      tls:\n"+resolver+"        options: mtls\n", "      tls:\n        options: mtls\n",
+		"      tls:\n"+resolver, "      tls: {}\n",
+		"tls:\n  options:\n", "tls:\n  stores: {default: {defaultCertificate: "+certificate+"}}\n  options:\n",
+		"/etc/traefik/client-ca.crt", filepath.Join(o.dir, "ca.pem"),
+		"http://192.168.1.10:8123", home.backends["ha"].URL(),
+		"http://192.168.1.10:2283", home.backends["photos"].URL(),
+	)
+	o.Traefik, err = lab.Start(t.Context(), lab.Options{
+		Binary: home.binary, Dir: o.dir, LogLevel: "DEBUG", Static: static, OwnEntryPoints: true, Dynamic: dynamic,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := o.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return o
+}
+
+// A visit is one request to a host of an example, and its answer: a status or, if there is no connection, "certificate
+// required" or "no answer".
+type visit struct {
+	name        string
+	local, from string // as in lab.ClientOptions
+	target      string
+	certificate *tls.Certificate
+	host        string // without .example.com
+	header      http.Header
+	want        string
+}
+
+func (v visit) answer(t *testing.T) string {
+	t.Helper()
+	c := keep(t, lab.ClientOptions{Local: v.local, From: v.from, Target: v.target, TLS: tlsConfig(v.certificate)})
+	request, err := http.NewRequest(http.MethodGet, "https://"+v.host+".example.com/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header = v.header
+	response, err := c.Do(request)
+	const wanted = "certificate required" // the alert of the server at the other end of TLS
+	switch {
+	case err != nil && strings.HasSuffix(err.Error(), wanted):
+		return wanted
+	case err != nil:
+		t.Logf("%s: %v", v.name, err)
+		return "no answer"
+	}
+	backend := map[string]string{"home": "ha"}
+	if response.Status == http.StatusOK && !strings.HasPrefix(response.Body, cmp.Or(backend[v.host], v.host)+": GET "+v.host+".example.com ") {
+		return "another service's " + response.Body
+	}
+	return fmt.Sprint(response.Status)
+}
+
+func pay(t *testing.T, visits ...visit) {
+	t.Helper()
+	for _, v := range visits {
+		if got := v.answer(t); got != v.want {
+			t.Errorf("%s: %s: got %s, want %s", v.name, v.host, got, v.want)
+		}
+	}
+}
+
+// learned ends Traefik, so that its log is complete, and returns the addresses that it says were learned.
+func (o *outpost) learned(t *testing.T) []string {
+	t.Helper()
+	if err := o.Stop(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	addresses := []string{}
+	for _, line := range o.Log().Lines() {
+		if strings.Contains(line, "msg=learned ") {
+			_, after, _ := strings.Cut(line, " ip=")
+			address, _, _ := strings.Cut(after, " ")
+			addresses = append(addresses, address)
+		}
+	}
+	return addresses
+}

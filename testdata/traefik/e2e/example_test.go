@@ -65,7 +65,8 @@ func startExample(t *testing.T, folder string, pairs ...string) *outpost {
 		t.Fatalf("%s/traefik.yml has no certificate resolver", folder)
 	}
 	delete(static, "certificatesResolvers")
-	resolver, certificate := "        certResolver: letsencrypt\n", fmt.Sprintf("{certFile: %s/server.pem, keyFile: %s/server-key.pem}", o.dir, o.dir)
+	const resolver = "        certResolver: letsencrypt\n"
+	certificate := fmt.Sprintf("{certFile: %s/server.pem, keyFile: %s/server-key.pem}", o.dir, o.dir)
 	dynamic := replaced(t, exampleFile(t, folder+"/dynamic.yml"),
 		"      tls:\n"+resolver+"        options: mtls\n", "      tls:\n        options: mtls\n",
 		"      tls:\n"+resolver, "      tls: {}\n",
@@ -117,8 +118,8 @@ func (v visit) answer(t *testing.T) string {
 		t.Logf("%s: %v", v.name, err)
 		return "no answer"
 	}
-	backend := map[string]string{"home": "ha"}
-	if response.Status == http.StatusOK && !strings.HasPrefix(response.Body, cmp.Or(backend[v.host], v.host)+": GET "+v.host+".example.com ") {
+	backend := cmp.Or(map[string]string{"home": "ha"}[v.host], v.host)
+	if response.Status == http.StatusOK && !strings.HasPrefix(response.Body, backend+": GET "+v.host+".example.com ") {
 		return "another service's " + response.Body
 	}
 	return fmt.Sprint(response.Status)

@@ -86,7 +86,9 @@ func readVPS(files fs.FS) (example, error) {
 		return e, err
 	}
 	nginx := string(data)
-	for _, directive := range []string{"ssl_preread on;", "proxy_protocol on;", "proxy_pass $home;", "map $ssl_preread_server_name $home {"} {
+	for _, directive := range []string{
+		"map $ssl_preread_server_name $home {", "ssl_preread on;", "proxy_pass $home;", "proxy_protocol on;",
+	} {
 		if !regexp.MustCompile(`(?m)^ *` + regexp.QuoteMeta(directive)).MatchString(nginx) {
 			return e, fmt.Errorf("nginx.conf lacks %s", directive)
 		}
@@ -104,7 +106,8 @@ func readVPS(files fs.FS) (example, error) {
 			return e, fmt.Errorf("nginx connects to port %d, and Traefik listens at %q", target.Port(), entryPoint.Address)
 		}
 		// Both ends of the tunnel are in its network.
-		if tunnel := netip.PrefixFrom(target.Addr(), 24).Masked(); !tunnel.Contains(relays[0].Addr()) || target.Addr() == relays[0].Addr() {
+		tunnel := netip.PrefixFrom(target.Addr(), 24).Masked()
+		if !tunnel.Contains(relays[0].Addr()) || target.Addr() == relays[0].Addr() {
 			return e, fmt.Errorf("nginx connects to %s, and Traefik trusts %s", target, relays[0])
 		}
 	}

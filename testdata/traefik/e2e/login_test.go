@@ -8,7 +8,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -21,18 +20,9 @@ import (
 // and a certificate for its hosts instead of the resolver.
 func liveExample(t *testing.T, name string, pairs ...string) {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join("..", "..", "..", "examples", filepath.FromSlash(name)))
-	if err != nil {
-		t.Fatal(err)
-	}
 	pairs = append(pairs, "certResolver: letsencrypt", "options: default")
-	for i := 0; i < len(pairs); i += 2 {
-		if !strings.Contains(string(data), pairs[i]) {
-			t.Fatalf("%s lacks %q", name, pairs[i])
-		}
-	}
 	var configuration map[string]any
-	if err := yaml.Unmarshal([]byte(strings.NewReplacer(pairs...).Replace(string(data))), &configuration); err != nil {
+	if err := yaml.Unmarshal([]byte(replaced(t, exampleFile(t, name), pairs...)), &configuration); err != nil {
 		t.Fatal(err)
 	}
 	server, err := home.ca.Issue(lab.Leaf{DNSNames: []string{"*.example.com"}, Server: true})

@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
+	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -19,6 +22,36 @@ import (
 func readCompose(files fs.FS) (example, error) {
 	e, _, err := readComposeFiles(files, "compose.yaml")
 	return e, err
+}
+
+// readComposeLocal wants the flags of compose.yaml, but for the plugin's, and the plugin where Traefik looks for it.
+func readComposeLocal(files fs.FS) (example, error) {
+	e, traefik, err := readComposeFiles(files, "compose.yaml", "compose.local.yaml")
+	if err != nil {
+		return e, err
+	}
+	e.local = true
+	want, _, err := readComposeFiles(files, "compose.yaml")
+	if err != nil {
+		return e, err
+	}
+	got := *e.static
+	got.Experimental, want.static.Experimental = nil, nil
+	if !reflect.DeepEqual(got, *want.static) {
+		return e, fmt.Errorf("the flags are not those of compose.yaml: got %s, want %s", shown(got), shown(*want.static))
+	}
+	for _, plugin := range e.static.Experimental.LocalPlugins {
+		target := "/plugins-local/src/" + plugin.ModuleName
+		i := slices.IndexFunc(traefik.Volumes, func(v types.ServiceVolumeConfig) bool { return v.Target == target })
+		if i < 0 {
+			return e, fmt.Errorf("nothing is mounted at %s", target)
+		}
+		clone := filepath.Join(root, "examples", "docker-compose", traefik.Volumes[i].Source)
+		if _, err := os.Stat(filepath.Join(clone, ".traefik.yml")); err != nil {
+			return e, fmt.Errorf("%s: no .traefik.yml: %w", traefik.Volumes[i].Source, err)
+		}
+	}
+	return e, nil
 }
 
 // readComposeFiles has Docker Compose's own code merge the files, each over the ones before it.

@@ -49,7 +49,8 @@ var readers = map[string]exampleReader{
 
 // variants read other files of the same folders.
 var variants = map[string]exampleReader{
-	"kubernetes with plain Ingresses": readKubernetesIngress,
+	"docker-compose with the local plugin": readComposeLocal,
+	"kubernetes with plain Ingresses":      readKubernetesIngress,
 }
 
 func readerOf(name string) exampleReader {
@@ -329,6 +330,8 @@ func (e edited) ReadFile(name string) ([]byte, error) {
 func TestMistakesInExamplesAreNoticed(t *testing.T) {
 	const (
 		compose = "docker-compose/compose.yaml"
+		local   = "docker-compose/compose.local.yaml"
+		locally = "docker-compose with the local plugin"
 		routes  = "kubernetes/ingressroute.yaml"
 		ingress = "kubernetes/ingress.yaml"
 		plainly = "kubernetes with plain Ingresses"
@@ -350,6 +353,12 @@ func TestMistakesInExamplesAreNoticed(t *testing.T) {
 		{"an unknown middleware", "docker-compose", compose, "nextcloud.middlewares=enforce", "nextcloud.middlewares=enfore", `its middlewares are [enfore], got mode ""`},
 		{"a second router for a learner's host", "docker-compose", compose, "Host(`cloud.example.com`)", "Host(`home.example.com`)", `its TLS options are "mtls@file", in the end "default"`},
 		{"an unknown TLS option", "docker-compose", "docker-compose/tls.yml", "clientAuthType:", "clientAuthMode:", "field not found, node: clientAuthMode"},
+		{"a flag that the local plugin's file lacks", locally, local, "      - --providers.docker.exposedByDefault=false\n", "", "not those of compose.yaml"},
+		{"a flag that is changed in one of the files", locally, compose, "websecure.address=:443", "websecure.address=:8443", "not those of compose.yaml"},
+		{"the catalog's plugin beside the local one", locally, local, "localPlugins.mtlsallowlist.moduleName", "plugins.mtlsallowlist.moduleName", "got local plugin"},
+		{"another module's local plugin", locally, local, "=github.com/mtlsallowlist/mtlsallowlist", "=github.com/mtlsallowlist/allowlist", "nothing is mounted at /plugins-local/src/github.com/mtlsallowlist/allowlist"},
+		{"a local plugin that is mounted elsewhere", locally, local, ":/plugins-local/src/", ":/plugins/src/", "nothing is mounted at /plugins-local/src/github.com/mtlsallowlist/mtlsallowlist"},
+		{"a local plugin that is no clone", locally, local, "../..:", "..:", "no .traefik.yml"},
 		{"an unknown key of the static file", "file", "file/traefik.yml", "    filename:", "    fileName2:", "field not found, node: fileName2"},
 		{"an unknown root key of the static file", "file", "file/traefik.yml", "experimental:", "experimentals:", "TraefikCmdConfiguration has no experimentals"},
 		{"an unknown root key of the dynamic file", "file", "file/dynamic.yml", "tls:\n  options:", "tsl:\n  options:", "Configuration has no tsl"},

@@ -84,3 +84,12 @@ func checkRootKeys(name string, data []byte, into any) error {
 	}
 	return nil
 }
+
+// shown is configuration as text, for people who look for what differs.
+func shown(configuration any) string {
+	data, err := yaml.Marshal(configuration)
+	if err != nil {
+		return err.Error()
+	}
+	return string(data)
+}

@@ -50,6 +50,7 @@ var readers = map[string]exampleReader{
 // variants read other files of the same folders.
 var variants = map[string]exampleReader{
 	"docker-compose with the local plugin": readComposeLocal,
+	"file in TOML":                         readTOML,
 	"kubernetes with plain Ingresses":      readKubernetesIngress,
 }
 
@@ -332,6 +333,7 @@ func TestMistakesInExamplesAreNoticed(t *testing.T) {
 		compose = "docker-compose/compose.yaml"
 		local   = "docker-compose/compose.local.yaml"
 		locally = "docker-compose with the local plugin"
+		toml    = "file in TOML"
 		routes  = "kubernetes/ingressroute.yaml"
 		ingress = "kubernetes/ingress.yaml"
 		plainly = "kubernetes with plain Ingresses"
@@ -363,6 +365,13 @@ func TestMistakesInExamplesAreNoticed(t *testing.T) {
 		{"an unknown root key of the static file", "file", "file/traefik.yml", "experimental:", "experimentals:", "TraefikCmdConfiguration has no experimentals"},
 		{"an unknown root key of the dynamic file", "file", "file/dynamic.yml", "tls:\n  options:", "tsl:\n  options:", "Configuration has no tsl"},
 		{"an unknown key of the dynamic file", "file", "file/dynamic.yml", "      middlewares: [learn]", "      middleware: [learn]", "field not found, node: middleware"},
+		{"an unknown key of the static TOML file", toml, "file/traefik.toml", "  filename =", "  fileName2 =", "field not found, node: fileName2"},
+		{"an unknown root key of the static TOML file", toml, "file/traefik.toml", "[experimental.", "[experimentals.", "TraefikCmdConfiguration has no experimentals"},
+		{"the YAML file in the static TOML file", toml, "file/traefik.toml", "dynamic.toml", "dynamic.yml", "want dynamic.toml"},
+		{"something else in the static TOML file", toml, "file/traefik.toml", `":443"`, `":444"`, "traefik.toml is not traefik.yml"},
+		{"an unknown root key of the dynamic TOML file", toml, "file/dynamic.toml", "[tls.", "[tsl.", "Configuration has no tsl"},
+		{"an unknown key of the dynamic TOML file", toml, "file/dynamic.toml", "  middlewares =", "  middleware =", "field not found, node: middleware"},
+		{"another number in the dynamic TOML file", toml, "file/dynamic.toml", "maxIPs = 10", "maxIPs = 11", "dynamic.toml is not dynamic.yml"},
 		{"an unknown key of a middleware resource", "kubernetes", "kubernetes/mtlsallowlist.yaml", "  plugin:", "  plugins:", `unknown field "plugins"`},
 		{"an unknown key of a TLS option", "kubernetes", "kubernetes/mtlsallowlist.yaml", "    secretNames:", "    secrets:", `unknown field "secrets"`},
 		{"an unknown kind", "kubernetes", "kubernetes/mtlsallowlist.yaml", "kind: TLSOption", "kind: TLSOptions", "unexpected kind traefik.io/v1alpha1 TLSOptions"},

@@ -24,6 +24,27 @@ func readFile(files fs.FS) (example, error) {
 	return readFiles(files, "traefik.yml", "dynamic.yml")
 }
 
+// readTOML wants the very configurations that the YAML files are.
+func readTOML(files fs.FS) (example, error) {
+	e, err := readFiles(files, "traefik.toml", "dynamic.toml")
+	if err != nil {
+		return e, err
+	}
+	want, err := readFile(files)
+	if err != nil {
+		return e, err
+	}
+	name := e.static.Providers.File.Filename
+	want.static.Providers.File.Filename = name // checked by readFiles
+	if !reflect.DeepEqual(e.static, want.static) {
+		return e, fmt.Errorf("traefik.toml is not traefik.yml: got %s, want %s", shown(e.static), shown(want.static))
+	}
+	if !reflect.DeepEqual(e.dynamic, want.dynamic) {
+		return e, fmt.Errorf("dynamic.toml is not dynamic.yml: got %s, want %s", shown(e.dynamic), shown(want.dynamic))
+	}
+	return e, nil
+}
+
 // readFiles reads a static file, which names the dynamic one, and that.
 func readFiles(files fs.FS, staticName, dynamicName string) (example, error) {
 	e := example{static: cmd.NewTraefikConfiguration()}

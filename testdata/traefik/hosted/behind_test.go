@@ -33,13 +33,9 @@ func trusted(texts []string, insecure bool) ([]netip.Prefix, error) {
 	return prefixes, nil
 }
 
-// behindProxy lets requests come to handler as through the HTTP proxy that the example trusts, if there is one.
+// behindProxy lets requests come to handler as through the HTTP proxy that the example trusts.
 func behindProxy(e example, handler http.Handler) http.Handler {
-	entryPoint := e.static.EntryPoints["websecure"]
-	if entryPoint == nil || entryPoint.ForwardedHeaders == nil || len(entryPoint.ForwardedHeaders.TrustedIPs) == 0 {
-		return handler
-	}
-	proxy := netip.MustParsePrefix(entryPoint.ForwardedHeaders.TrustedIPs[0]).Addr()
+	proxy := netip.MustParsePrefix(e.static.EntryPoints["websecure"].ForwardedHeaders.TrustedIPs[0]).Addr()
 	return http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
 		client, _, err := net.SplitHostPort(req.RemoteAddr)
 		if err != nil {

@@ -54,11 +54,19 @@ var variants = map[string]exampleReader{
 	"kubernetes with plain Ingresses":      readKubernetesIngress,
 }
 
+// certificateless learn by other proofs; how they behave is seen in the real Traefik.
+var certificateless = map[string]exampleReader{
+	"login":       func(files fs.FS) (example, error) { return readBesideFile(files, "login") },
+	"share-links": func(files fs.FS) (example, error) { return readBesideFile(files, "share-links") },
+}
+
 func readerOf(name string) exampleReader {
-	if read, ok := variants[name]; ok {
-		return read
+	for _, known := range []map[string]exampleReader{readers, variants, certificateless} {
+		if read, ok := known[name]; ok {
+			return read
+		}
 	}
-	return readers[name]
+	return nil
 }
 
 // notFound is how the enforcers of all examples reject.
@@ -79,7 +87,7 @@ func (r recorder) Open(name string) (fs.File, error) {
 
 func TestExamples(t *testing.T) {
 	files := recorder{examplesFolder(), map[string]bool{}}
-	for _, name := range slices.Concat(slices.Sorted(maps.Keys(readers)), slices.Sorted(maps.Keys(variants))) {
+	for _, name := range slices.Concat(slices.Sorted(maps.Keys(readers)), slices.Sorted(maps.Keys(variants)), slices.Sorted(maps.Keys(certificateless))) {
 		t.Run(name, func(t *testing.T) {
 			e, err := readerOf(name)(files)
 			if err != nil {
@@ -89,11 +97,13 @@ func TestExamples(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			checkBehaviour(t, configuration)
+			if certificateless[name] == nil {
+				checkBehaviour(t, e, configuration)
+			}
+			if variants[name] == nil {
+				checkWarning(t, name)
+			}
 		})
-	}
-	for name := range readers {
-		checkWarning(t, name)
 	}
 	t.Run("every file is read by one of these tests", func(t *testing.T) {
 		err := fs.WalkDir(examplesFolder(), ".", func(name string, entry fs.DirEntry, err error) error {
@@ -194,15 +204,18 @@ func (g given) Provide(configurations chan<- dynamic.Message, pool *safe.Pool) e
 	return internal.New(g.e.static.Configuration).Provide(configurations, pool)
 }
 
-// modeOf returns the mode of the one middleware of the plugin that a router has.
-func modeOf(configuration dynamic.Configuration, name string) string {
-	modes := []string{}
+// pluginOf returns the options of the plugin in the one middleware of it that a router has; none if there isn't one.
+func pluginOf(configuration dynamic.Configuration, name string) map[string]any {
+	var found []map[string]any
 	for _, m := range configuration.HTTP.Routers[name].Middlewares {
-		if m := configuration.HTTP.Middlewares[qualified(m, name)]; m != nil {
-			modes = append(modes, fmt.Sprint(m.Plugin[pluginName]["mode"]))
+		if m := configuration.HTTP.Middlewares[qualified(m, name)]; m != nil && m.Plugin != nil {
+			found = append(found, m.Plugin[pluginName])
 		}
 	}
-	return strings.Join(modes, " and ")
+	if len(found) != 1 {
+		return nil
+	}
+	return found[0]
 }
 
 // qualified returns name with its provider, which is that of the router if name has none of its own.
@@ -225,9 +238,13 @@ func checkRouters(e example, configuration dynamic.Configuration) error {
 			faults = append(faults, fmt.Errorf("router %s: "+format, append([]any{name}, args...)...))
 		}
 		router := configuration.HTTP.Routers[name]
-		mode := modeOf(configuration, name)
+		options := pluginOf(configuration, name)
+		mode := fmt.Sprint(options["mode"])
 		if mode != "learn" && mode != "enforce" && mode != "status" {
 			fault("its middlewares are %v, got mode %q, want learn, enforce or status", router.Middlewares, mode)
+		}
+		if header, _ := options["identityHeader"].(string); options["proof"] == "request" && !setsUser(configuration, name, header) {
+			fault("the first of its middlewares %v doesn't set %q", router.Middlewares, header)
 		}
 		if service := qualified(router.Service, name); configuration.HTTP.Services[service] == nil {
 			fault("no service %q", service)
@@ -251,17 +268,24 @@ func checkRouters(e example, configuration dynamic.Configuration) error {
 			fault("neither a certificate resolver nor a certificate")
 		}
 		// Traefik has resolved them: they are the default ones if two routers of a host don't agree.
-		options, ok := configuration.TLS.Options[router.TLS.ResolvedOptions]
-		asks := options.ClientAuth.ClientAuthType == "RequireAndVerifyClientCert" && len(options.ClientAuth.CAFiles) > 0
-		if !ok || (mode != "enforce") != asks {
+		resolved, ok := configuration.TLS.Options[router.TLS.ResolvedOptions]
+		asks := resolved.ClientAuth.ClientAuthType == "RequireAndVerifyClientCert" && len(resolved.ClientAuth.CAFiles) > 0
+		if !ok || (mode != "enforce" && options["proof"] == nil) != asks {
 			fault("its mode is %s, but its TLS options are %q, in the end %q", mode, router.TLS.Options, router.TLS.ResolvedOptions)
 		}
 	}
 	return errors.Join(faults...)
 }
 
+// setsUser reports whether a router's first middleware is a login that sets the header itself, whatever a client sends.
+func setsUser(configuration dynamic.Configuration, name, header string) bool {
+	login := configuration.HTTP.Middlewares[qualified(configuration.HTTP.Routers[name].Middlewares[0], name)]
+	return login != nil && login.BasicAuth != nil && login.BasicAuth.HeaderField == header ||
+		login != nil && login.ForwardAuth != nil && slices.Contains(login.ForwardAuth.AuthResponseHeaders, header)
+}
+
 // checkBehaviour builds every router's middlewares as Traefik does, and sends requests through them.
-func checkBehaviour(t *testing.T, configuration dynamic.Configuration) {
+func checkBehaviour(t *testing.T, e example, configuration dynamic.Configuration) {
 	t.Helper()
 	for _, m := range configuration.HTTP.Middlewares {
 		// The folder of the state file is one that the example makes a volume of; here it is the test's.
@@ -277,11 +301,14 @@ func checkBehaviour(t *testing.T, configuration dynamic.Configuration) {
 		if err != nil {
 			t.Fatalf("router %s: %v", name, err)
 		}
-		switch modeOf(configuration, name) {
+		switch pluginOf(configuration, name)["mode"] {
 		case "learn":
 			learners[name] = handler
 		case "enforce":
 			enforcers[name] = handler
+			if pluginOf(configuration, name)["ipStrategy"] != nil {
+				enforcers[name] = behindProxy(e, handler)
+			}
 		default:
 			pages[name] = handler
 		}
@@ -352,7 +379,7 @@ func TestMistakesInExamplesAreNoticed(t *testing.T) {
 		{"a label without traefik.http", "docker-compose", compose, "traefik.http.routers.immich.rule", "traefik.routers.immich.rule", "unknown label"},
 		{"an unknown key of compose", "docker-compose", compose, "    ports:", "    port:", "additional properties 'port' not allowed"},
 		{"a volume that nobody made", "docker-compose", compose, "  state:\n", "", "undefined volume state"},
-		{"an unknown middleware", "docker-compose", compose, "nextcloud.middlewares=enforce", "nextcloud.middlewares=enfore", `its middlewares are [enfore], got mode ""`},
+		{"an unknown middleware", "docker-compose", compose, "nextcloud.middlewares=enforce", "nextcloud.middlewares=enfore", `its middlewares are [enfore], got mode "<nil>"`},
 		{"a second router for a learner's host", "docker-compose", compose, "Host(`cloud.example.com`)", "Host(`home.example.com`)", `its TLS options are "mtls@file", in the end "default"`},
 		{"an unknown TLS option", "docker-compose", "docker-compose/tls.yml", "clientAuthType:", "clientAuthMode:", "field not found, node: clientAuthMode"},
 		{"a flag that the local plugin's file lacks", locally, local, "      - --providers.docker.exposedByDefault=false\n", "", "not those of compose.yaml"},
@@ -381,14 +408,19 @@ func TestMistakesInExamplesAreNoticed(t *testing.T) {
 		{"an Ingress of another class", plainly, ingress, "ingressClassName: traefik", "ingressClassName: nginx", "got 0 routers of 2 Ingresses"},
 		{"an unknown annotation", plainly, ingress, "router.middlewares:", "router.middleware:", "field not found, node: middleware"},
 		{"an annotation that isn't a router's", plainly, ingress, "kubernetes.io/router.middlewares:", "kubernetes.io/routers.middlewares:", "unknown annotation"},
-		{"another provider's middleware that doesn't exist", plainly, ingress, "default-learn@kubernetescrd", "default-lern@kubernetescrd", `its middlewares are [default-lern@kubernetescrd], got mode ""`},
-		{"a middleware without its provider", plainly, ingress, "default-enforce@kubernetescrd", "default-enforce", `its middlewares are [default-enforce], got mode ""`},
+		{"another provider's middleware that doesn't exist", plainly, ingress, "default-learn@kubernetescrd", "default-lern@kubernetescrd", `its middlewares are [default-lern@kubernetescrd], got mode "<nil>"`},
+		{"a middleware without its provider", plainly, ingress, "default-enforce@kubernetescrd", "default-enforce", `its middlewares are [default-enforce], got mode "<nil>"`},
 		{"TLS options without their provider", plainly, ingress, "default-mtls@kubernetescrd", "default-mtls", `its mode is learn, but its TLS options are "default-mtls"`},
 		{"an Ingress without a certificate for its host", plainly, ingress, "        - photos.example.com\n", "        - home.example.com\n", "no certificate for photos.example.com"},
 		{"an unknown value of the chart", "kubernetes", "kubernetes/values.yaml", "  plugins:", "  plugin:", "field plugin not found"},
 		{"a volume that goes with its pod", "kubernetes", "kubernetes/values.yaml", "  enabled: true", "  enabled: false", "/data/allowlist.json is on no volume that lasts"},
 		{"two Traefiks with one state file", "kubernetes", "kubernetes/values.yaml", "type: Recreate", "type: RollingUpdate", "the new Traefik starts before the old one ends"},
 		{"an unknown value of k3s", "k3s", k3s, "valuesContent:", "valueContent:", "field valueContent not found"},
+		{"a learner before the login", "login", "login/dynamic.yml", "[password, learn-password]", "[learn-password, password]", `the first of its middlewares [learn-password password] doesn't set "X-User"`},
+		{"a login that sets no header", "login", "login/dynamic.yml", "authResponseHeaders: [Remote-User]", "trustForwardHeader: false", `doesn't set "Remote-User"`},
+		{"a login that isn't there", "login", "login/dynamic.yml", "    password:", "    passwords:", `doesn't set "X-User"`},
+		{"a share link's learner that isn't there", "share-links", "share-links/dynamic.yml", "[guesses, learn-links]", "[guesses, learn-link]", `got mode "<nil>"`},
+		{"an unknown key of a limit", "share-links", "share-links/dynamic.yml", "average: 30", "mean: 30", "field not found, node: mean"},
 		{"an unknown value inside k3s' values", "k3s", k3s, "          version:", "          tag:", "field tag not found"},
 		{"a policy that hides clients", "k3s", k3s, "externalTrafficPolicy: Local", "externalTrafficPolicy: Cluster", "hides the clients' addresses"},
 		{"an unknown value of an entry point", "k3s", k3s, "proxyProtocol:", "proxyprotocol:", "field proxyprotocol not found"},

@@ -21,12 +21,21 @@ import (
 )
 
 func readFile(files fs.FS) (example, error) {
-	return readFiles(files, "traefik.yml", "dynamic.yml")
+	return readFolder(files, "file")
+}
+
+func readFolder(files fs.FS, folder string) (example, error) {
+	return readFiles(files, folder+"/traefik.yml", folder+"/dynamic.yml")
+}
+
+// readBesideFile reads a folder that has a dynamic configuration, for the static one of the folder "file".
+func readBesideFile(files fs.FS, folder string) (example, error) {
+	return readFiles(files, "file/traefik.yml", folder+"/dynamic.yml")
 }
 
 // readTOML wants the very configurations that the YAML files are.
 func readTOML(files fs.FS) (example, error) {
-	e, err := readFiles(files, "traefik.toml", "dynamic.toml")
+	e, err := readFiles(files, "file/traefik.toml", "file/dynamic.toml")
 	if err != nil {
 		return e, err
 	}
@@ -48,7 +57,7 @@ func readTOML(files fs.FS) (example, error) {
 // readFiles reads a static file, which names the dynamic one, and that.
 func readFiles(files fs.FS, staticName, dynamicName string) (example, error) {
 	e := example{static: cmd.NewTraefikConfiguration()}
-	data, err := fs.ReadFile(files, "file/"+staticName)
+	data, err := fs.ReadFile(files, staticName)
 	if err != nil {
 		return e, err
 	}
@@ -58,10 +67,10 @@ func readFiles(files fs.FS, staticName, dynamicName string) (example, error) {
 	if err := file.DecodeContent(string(data), path.Ext(staticName), e.static); err != nil {
 		return e, err
 	}
-	if e.static.Providers.File == nil || path.Base(e.static.Providers.File.Filename) != dynamicName {
-		return e, fmt.Errorf("the file provider reads %v, want %s", e.static.Providers.File, dynamicName)
+	if e.static.Providers.File == nil || path.Base(e.static.Providers.File.Filename) != path.Base(dynamicName) {
+		return e, fmt.Errorf("the file provider reads %v, want %s", e.static.Providers.File, path.Base(dynamicName))
 	}
-	configuration, err := readDynamic(files, "file/"+dynamicName)
+	configuration, err := readDynamic(files, dynamicName)
 	e.dynamic = map[string]*dynamic.Configuration{"file": configuration}
 	return e, err
 }

@@ -51,13 +51,13 @@ type helmValues struct {
 	} `yaml:"service"`
 	Ports struct {
 		Websecure struct {
-			ProxyProtocol    trusted `yaml:"proxyProtocol"`
-			ForwardedHeaders trusted `yaml:"forwardedHeaders"`
+			ProxyProtocol    trusting `yaml:"proxyProtocol"`
+			ForwardedHeaders trusting `yaml:"forwardedHeaders"`
 		} `yaml:"websecure"`
 	} `yaml:"ports"`
 }
 
-type trusted struct {
+type trusting struct {
 	TrustedIPs []string `yaml:"trustedIPs"`
 }
 
@@ -173,7 +173,7 @@ func TestTheEntryPointOfK3sBelievesTheProxiesThatItNames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for option, want := range map[*trusted]string{
+	for option, want := range map[*trusting]string{
 		&values.Ports.Websecure.ProxyProtocol:    "192.0.2.1",
 		&values.Ports.Websecure.ForwardedHeaders: "198.51.100.0/24",
 	} {

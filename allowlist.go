@@ -51,9 +51,9 @@ func (l *allowlist) find(ip netip.Prefix, who patterns, now moment) *grant {
 	return nil
 }
 
-// add records that id gave its proof at ip. It returns the grant, whether it is new rather than renewed, and the
-// grants that had to go because of the limits.
-func (l *allowlist) add(ip netip.Prefix, id identity, limits limits, now moment) (g *grant, learned bool, evicted []*grant) {
+// add records that id gave its proof at ip. It returns the grant, whether it is new rather than renewed, or renewed by
+// a certificate newer than all of its before, and the grants that had to go because of the limits.
+func (l *allowlist) add(ip netip.Prefix, id identity, limits limits, now moment) (g *grant, learned, newer bool, evicted []*grant) {
 	l.removeExpired(now)
 	if limits.maxIPsPerIdentity > 0 && l.identities == nil {
 		l.indexIdentities()
@@ -70,13 +70,19 @@ func (l *allowlist) add(ip netip.Prefix, id identity, limits limits, now moment)
 		g = &grant{address: a, identity: id, learned: now}
 		l.insert(g, now+limits.ttl)
 	}
+	newest := g.identity.issued
+	if id.issued > newest {
+		newest = id.issued
+	}
 	if g.identity.fingerprint() != id.fingerprint() {
+		newer = newest > g.identity.issued
 		g = l.replace(g, id)
 	}
+	g.identity.issued = newest
 	if !l.renew(g, limits, now) {
 		evicted = l.evict(a, g, limits)
 	}
-	return g, learned, evicted
+	return g, learned, newer, evicted
 }
 
 func (l *allowlist) insert(g *grant, due moment) {

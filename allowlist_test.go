@@ -5,6 +5,7 @@ import (
 	"math/rand"
 	"net/netip"
 	"sort"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -142,13 +143,58 @@ func TestAddTellsWhatIsNewAndWhatHadToGo(t *testing.T) {
 		{"another IP is, and evicts", "B", t0.Add(2 * time.Minute), true, "A"},
 		{"a proof after the end is learned again, and evicts nothing", "B", t0.Add(3 * time.Hour), true, ""},
 	} {
-		_, learned, gone := l.add(ipOf(row.ip), named("p"), limit, at(row.at))
+		_, learned, _, gone := l.add(ipOf(row.ip), named("p"), limit, at(row.at))
 		evicted := ""
 		for _, g := range gone {
 			evicted += string(g.address.ip.Addr().AsSlice()[3:])
 		}
 		if learned != row.learned || evicted != row.evicted {
 			t.Errorf("%s: got %v, %q, want %v, %q", row.name, learned, evicted, row.learned, row.evicted)
+		}
+	}
+}
+
+func TestAddTellsWhichCertificatesAreNew(t *testing.T) {
+	for _, row := range []struct {
+		name, restored, proofs string // certificates of one name: a letter, and the second from which it is valid
+		want                   string // those that are told
+	}{
+		{"the same one again is not", "", "a1 a1 a1", "a"},
+		{"its successor is", "", "a1 b2 b2", "a b"},
+		{"each successor is", "", "a1 b2 c3", "a b c"},
+		{"an older one is not", "", "b2 a1", "b"},
+		{"one as old is not", "", "a1 b1 a1 b1", "a"},
+		{"what came back is not", "", "a1 b2 a1 b2 a1", "a b"},
+		{"one older than the newest of all is not", "", "a1 c3 a1 b2", "a c"},
+		{"one from before 1970 is told as any", "", "a-2 b-1 a-2", "a b"},
+		{"what a state file had is not", "a", "a1 a1", ""},
+		{"its successor is", "a", "a1 b2 a1 b2", "b"},
+		{"as long as it hasn't been shown again, another one is", "b", "a1 b2 a1 b2", "a b"},
+	} {
+		l, now := newAllowlist(), at(t0)
+		limit := limits{time.Hour, 10, 0}
+		by := func(letter string, issued int64) identity {
+			return identity{names: []string{"cn:phone", byFingerprint + letter}, issued: issued}
+		}
+		if row.restored != "" && !l.restore(ipOf("A"), &grant{identity: by(row.restored, 0), expires: now + limit.ttl}, limit, now) {
+			t.Fatalf("%s: not restored", row.name)
+		}
+		told := []string{}
+		for _, proof := range strings.Fields(row.proofs) {
+			issued, err := strconv.ParseInt(proof[1:], 10, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			g, learned, newer, _ := l.add(ipOf("A"), by(proof[:1], issued), limit, now)
+			if learned || newer {
+				told = append(told, proof[:1])
+			}
+			if got := g.identity.fingerprint(); got != proof[:1] || l.find(ipOf("A"), nil, now) != g {
+				t.Errorf("%s: after %s the grant is by %s", row.name, proof, got)
+			}
+		}
+		if got := strings.Join(told, " "); got != row.want || len(l.due) != 1 {
+			t.Errorf("%s: got %q of %d grants, want %q of 1", row.name, got, len(l.due), row.want)
 		}
 	}
 }

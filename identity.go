@@ -28,6 +28,7 @@ const byFingerprint = "sha256:"
 type identity struct {
 	names  []string // each with its kind, as in "cn:phone"; the first is the canonical one, the last that by fingerprint
 	serial string   // of the leaf, hexadecimal
+	issued int64    // since when the leaf is valid, in Unix seconds; in a grant, the latest of all its leaves; 0: unknown
 }
 
 func (id identity) name() string {
@@ -103,7 +104,7 @@ func identityOf(leaf *x509.Certificate) identity {
 		names = append(names, "email:"+address)
 	}
 	names = append(names, byFingerprint+hex.EncodeToString(sum[:]))
-	return identity{names: names, serial: fmt.Sprintf("%x", leaf.SerialNumber)}
+	return identity{names: names, serial: fmt.Sprintf("%x", leaf.SerialNumber), issued: leaf.NotBefore.Unix()}
 }
 
 // headerIdentity returns the identity that an earlier middleware wrote into a header. Traefik's basicAuth writes its

@@ -168,8 +168,8 @@ func (l *learner) learn(addr netip.Addr, id identity, now time.Time) (*grant, er
 		return nil, err
 	}
 	ip := clientPrefix(addr, l.ipv6Subnet)
-	g, learned, evicted := l.store.learn(ip, id, l.limits, l.clock.since(epoch))
-	if learned {
+	g, learned, newer, evicted := l.store.learn(ip, id, l.limits, l.clock.since(epoch))
+	if learned || newer { // not with every other certificate: two devices with one name would fill the log
 		l.teller.tell(slog.LevelInfo, event{at: now, what: "learned", ip: ip, identity: id}, "expires", now.Add(l.limits.ttl))
 	}
 	for _, gone := range evicted {

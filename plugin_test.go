@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -271,6 +272,36 @@ func TestEventsAreLoggedOnce(t *testing.T) {
 	if got := strings.Count(h.log.String(), "not learned"); got != 2 {
 		t.Errorf("got %d notes of the private address, want 2", got)
 	}
+}
+
+func TestTwoDevicesWithOneNameDontFillTheLog(t *testing.T) {
+	h := newHouse(t, map[string]Config{"learn": {Mode: "learn"}, "photos": {Mode: "enforce"}})
+	older, newer := certificate("cn:phone"), certificate("cn:phone")
+	older.Raw, newer.Raw = []byte("older"), []byte("newer")
+	newer.NotBefore = newer.NotBefore.Add(time.Second)
+	for i := 0; i < 1000; i++ {
+		for _, leaf := range []*x509.Certificate{older, newer} {
+			if rw := h.send("learn", "203.0.113.7", verified(leaf)); rw.Code != http.StatusOK {
+				t.Fatalf("got %d", rw.Code)
+			}
+		}
+	}
+	lines := strings.Split(strings.TrimSpace(h.log.String()), "\n")
+	if len(lines) != 2 {
+		t.Fatalf("got %d lines, want 2:\n%s", len(lines), lines[:2])
+	}
+	for i, leaf := range []*x509.Certificate{older, newer} {
+		want := " msg=learned middleware=learn store=" + h.store("default") + " ip=203.0.113.7 identity=cn:phone fingerprint=" +
+			identityOf(leaf).fingerprint() + " serial=c0ffee expires=2026-01-02T00:00:00.000Z"
+		if !strings.HasSuffix(lines[i], want) {
+			t.Errorf("got %q, want its end %q", lines[i], want)
+		}
+	}
+	counts := openStore(h.store("default")).counts
+	if counts.learned != 1 || counts.renewed != 1999 {
+		t.Errorf("got %d grants learned and %d proofs renewed, want 1 and 1999", counts.learned, counts.renewed)
+	}
+	h.walk("it is one grant", "photos 203.0.113.7=200; wait 24h; photos 203.0.113.7=403")
 }
 
 func TestNamesOfCertificatesDontForgeTheLog(t *testing.T) {

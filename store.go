@@ -61,12 +61,13 @@ func (s *store) find(ip netip.Prefix, who patterns, now moment) (g *grant, found
 	return g, true
 }
 
-// learn records a proof. It returns the grant, whether it is new, and the grants that made room for it.
-func (s *store) learn(ip netip.Prefix, id identity, limits limits, now moment) (g *grant, learned bool, evicted []*grant) {
+// learn records a proof. It returns the grant, whether it is new, or has a newer certificate than ever before, and the
+// grants that made room for it.
+func (s *store) learn(ip netip.Prefix, id identity, limits limits, now moment) (g *grant, learned, newer bool, evicted []*grant) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	made := s.list.made
-	g, learned, evicted = s.list.add(ip, id, limits, now)
+	g, learned, newer, evicted = s.list.add(ip, id, limits, now)
 	if learned {
 		s.counts.learned++
 	} else {
@@ -76,7 +77,7 @@ func (s *store) learn(ip netip.Prefix, id identity, limits limits, now moment) (
 	if s.list.made != made || len(evicted) > 0 {
 		s.changedLocked()
 	}
-	return g, learned, evicted
+	return g, learned, newer, evicted
 }
 
 // changedLocked takes note that grants came or went.

@@ -52,7 +52,7 @@ func TestParallelProofsAreLearnedOnceAndNeverLost(t *testing.T) {
 				// All learn a common address; each has one of its own as well.
 				for _, last := range []byte{255, byte(client)} {
 					ip := netip.PrefixFrom(netip.AddrFrom4([4]byte{203, 0, 113, last}), 32)
-					_, learned, evicted := s.learn(ip, named("cn:phone"), limit, at(t0))
+					_, learned, _, evicted := s.learn(ip, named("cn:phone"), limit, at(t0))
 					_, found := s.find(ip, nil, at(t0))
 					if !found || len(evicted) > 0 {
 						t.Errorf("%s was lost", ip)

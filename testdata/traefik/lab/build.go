@@ -40,33 +40,62 @@ func Root() (string, error) {
 	}
 }
 
+// A source is what programs are built from.
+type source struct {
+	name     string   // for people
+	duration string   // of the first build, likewise
+	module   string   // the nested module's folder in testdata
+	packages []string // of the programs
+}
+
 // Build makes the real Traefik from the nested module and returns the path of its binary. The first build takes
 // minutes and is reported on progress; when everything is up to date nothing is written and it takes seconds.
 func Build(ctx context.Context, progress io.Writer) (string, error) {
+	return build(ctx, progress, "traefik", source{
+		"Traefik", "about 7 minutes", "traefik", []string{"github.com/traefik/traefik/v3/cmd/traefik"},
+	})
+}
+
+// BuildStep makes the certificate authority step-ca and its client step, as Build does Traefik, and returns the folder
+// that they are in.
+func BuildStep(ctx context.Context, progress io.Writer) (string, error) {
+	return build(ctx, progress, "step", source{
+		"step-ca and step", "about 2 minutes", "stepca",
+		[]string{"github.com/smallstep/certificates/cmd/step-ca", "github.com/smallstep/cli/cmd/step"},
+	})
+}
+
+// build makes the programs of s, and returns the path of output in the cache: the program, or their folder.
+func build(ctx context.Context, progress io.Writer, output string, s source) (string, error) {
 	root, err := Root()
 	if err != nil {
 		return "", err
 	}
 	tool, err := exec.LookPath("go")
 	if err != nil {
-		return "", fmt.Errorf("building Traefik needs the go command: %w", err)
+		return "", fmt.Errorf("building %s needs the go command: %w", s.name, err)
 	}
-	binary := filepath.Join(root, ".cache", "traefik")
-	if err := os.MkdirAll(filepath.Dir(binary), 0o755); err != nil {
+	path := filepath.Join(root, ".cache", output)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return "", err
 	}
 	// go test runs packages side by side: the second to come waits for the first rather than compile all of it too.
-	lock := flock.New(binary + ".lock")
+	lock := flock.New(path + ".lock")
 	if _, err := lock.TryLockContext(ctx, 100*time.Millisecond); err != nil {
-		return "", fmt.Errorf("waiting for another build of Traefik: %w", err)
+		return "", fmt.Errorf("waiting for another build of %s: %w", s.name, err)
 	}
 	defer lock.Unlock()
 
-	cmd := exec.CommandContext(ctx, tool, "build", "-v", "-o", binary, "github.com/traefik/traefik/v3/cmd/traefik")
-	cmd.Dir = filepath.Join(root, "testdata", "traefik")
+	output = path
+	if len(s.packages) > 1 {
+		output += string(filepath.Separator) // go's sign for a folder
+	}
+	arguments := append([]string{"build", "-v", "-o", output}, s.packages...)
+	cmd := exec.CommandContext(ctx, tool, arguments...)
+	cmd.Dir = filepath.Join(root, "testdata", s.module)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
-	done, complaints := &counter{out: progress, terminal: isTerminal(progress)}, newLog()
-	output := &lineWriter{line: func(line string) {
+	done, complaints := &counter{source: s, out: progress, terminal: isTerminal(progress)}, newLog()
+	lines := &lineWriter{line: func(line string) {
 		switch {
 		case strings.HasPrefix(line, "go: downloading "):
 			done.download()
@@ -76,19 +105,20 @@ func Build(ctx context.Context, progress io.Writer) (string, error) {
 			done.compile()
 		}
 	}}
-	cmd.Stdout, cmd.Stderr = output, output
+	cmd.Stdout, cmd.Stderr = lines, lines
 	err = cmd.Run()
-	output.flush()
+	lines.flush()
 	done.end()
 	if err != nil {
-		return "", fmt.Errorf("building Traefik failed: %w\n%s", err, complaints.tail())
+		return "", fmt.Errorf("building %s failed: %w\n%s", s.name, err, complaints.tail())
 	}
-	return binary, nil
+	return path, nil
 }
 
 // counter shows how much was done: in place on a terminal, else a line now and then. With an empty module cache go
 // first downloads some hundred modules.
 type counter struct {
+	source
 	out               io.Writer
 	terminal          bool
 	modules, packages int
@@ -108,7 +138,7 @@ func (c *counter) compile() {
 
 func (c *counter) begin() {
 	if c.modules+c.packages == 0 {
-		fmt.Fprintln(c.out, "building Traefik from source: the first time this takes about 7 minutes on 2 cores ...")
+		fmt.Fprintf(c.out, "building %s from source: the first time this takes %s on 2 cores ...\n", c.name, c.duration)
 	}
 }
 

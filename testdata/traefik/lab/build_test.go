@@ -49,3 +49,22 @@ func TestBuildReports(t *testing.T) {
 		}
 	}
 }
+
+func TestBuildStepReportsItself(t *testing.T) {
+	folder := t.TempDir()
+	t.Setenv("PATH", folder)
+	if err := os.WriteFile(filepath.Join(folder, "go"), []byte("#!/bin/sh\necho example.com/p >&2\necho $PWD $* >&2\nexit 1\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	var progress strings.Builder
+	_, err := BuildStep(t.Context(), &progress)
+	const reported = "building step-ca and step from source: the first time this takes about 2 minutes on 2 cores ...\n1 packages compiled, build ended\n"
+	if progress.String() != reported {
+		t.Errorf("got %q, want %q", progress.String(), reported)
+	}
+	for _, want := range []string{"building step-ca and step failed: exit status 1", "/testdata/stepca build -v -o ", "/.cache/step/ github.com/smallstep/certificates/cmd/step-ca github.com/smallstep/cli/cmd/step"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+}

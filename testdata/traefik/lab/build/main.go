@@ -1,4 +1,5 @@
-// Command build makes the real Traefik, or brings it up to date, and shows how far it is.
+// Command build makes the real Traefik, or, with the argument step, step-ca and step, or brings them up to date, and
+// shows how far it is.
 package main
 
 import (
@@ -10,7 +11,11 @@ import (
 )
 
 func main() {
-	if _, err := lab.Build(context.Background(), os.Stderr); err != nil {
+	build := lab.Build
+	if len(os.Args) == 2 && os.Args[1] == "step" {
+		build = lab.BuildStep
+	}
+	if _, err := build(context.Background(), os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

@@ -9,12 +9,12 @@ MODULE   := github.com/mtlsallowlist/mtlsallowlist
 TRAEFIK  := testdata/traefik
 GOPATH_  := .cache/gopath
 FUZZTIME ?= 1m
-PACKAGES := chromium libnss3-tools nginx libnginx-mod-stream socat
+PACKAGES := chromium libnss3-tools nginx libnginx-mod-stream openssl socat
 
 # Without cgo, the tests in the nested module share their compiled packages with the real Traefik.
 nested   := cd $(TRAEFIK) && CGO_ENABLED=0 go
 
-.PHONY: demo test compiled interpreted traefik end-to-end lint fuzz bench pictures need-go need-cc need-programs
+.PHONY: demo test compiled interpreted traefik step end-to-end lint fuzz bench pictures need-go need-cc need-programs
 
 demo: need-go
 	@$(nested) run ./demo
@@ -37,7 +37,10 @@ interpreted: need-go need-cc
 traefik: need-go
 	@$(nested) run ./lab/build
 
-end-to-end: traefik
+step: need-go
+	@$(nested) run ./lab/build step
+
+end-to-end: traefik step
 	@echo "== in the real Traefik" # -count=1, for Go does not see that the interpreted files change
 	$(nested) test -count=1 -timeout 30m ./...
 
@@ -70,4 +73,4 @@ need-cc:
 
 # nginx is in /usr/sbin, which isn't on everybody's PATH.
 need-programs:
-	@for program in chromium certutil nginx socat; do PATH="$$PATH:/usr/sbin" command -v $$program >/dev/null || { echo "$$program is missing, which the tests need: install it (Debian: apt-get install $(PACKAGES)) and try again."; exit 1; }; done
+	@for program in chromium certutil nginx socat openssl; do PATH="$$PATH:/usr/sbin" command -v $$program >/dev/null || { echo "$$program is missing, which the tests need: install it (Debian: apt-get install $(PACKAGES)) and try again."; exit 1; }; done

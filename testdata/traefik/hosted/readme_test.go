@@ -33,7 +33,7 @@ func TestEverySnippetOfTheReadmeStandsInAnExample(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	snippets := regexp.MustCompile("(?s)```(?:yaml|toml|nginx)\n(.*?)```").FindAllStringSubmatch(readme(t), -1)
+	snippets := regexp.MustCompile("(?s)```(?:yaml|toml|nginx|sh)\n(.*?)```").FindAllStringSubmatch(readme(t), -1)
 	if len(snippets) == 0 {
 		t.Error("the readme has no snippets")
 	}

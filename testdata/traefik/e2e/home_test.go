@@ -57,6 +57,11 @@ func runAtHome(m *testing.M) (code int, err error) {
 		Static: map[string]any{"entryPoints": map[string]any{
 			// An entry point behind an HTTP proxy on loopback that may set X-Forwarded-For.
 			"proxied": map[string]any{"forwardedHeaders": map[string]any{"trustedIPs": []string{"127.0.0.1/32"}}},
+			// One with HTTP/3, too, which has no PROXY protocol: its clients come from other loopback addresses.
+			"quic": map[string]any{
+				"http3":         map[string]any{},
+				"proxyProtocol": map[string]any{"trustedIPs": []string{"127.0.0.1/32"}},
+			},
 		}},
 	})
 	if err != nil {
@@ -143,7 +148,7 @@ func (h household) dynamic(t *testing.T) map[string]any {
 		middlewares[name] = map[string]any{"plugin": map[string]any{"mtlsallowlist": own}}
 	}
 	for i, r := range h.routes {
-		router := map[string]any{"rule": "Host(`" + r.host + ".home.example`)", "service": cmp.Or(r.service, r.host), "entryPoints": []string{"websecure"}}
+		router := map[string]any{"rule": "Host(`" + r.host + ".home.example`)", "service": cmp.Or(r.service, r.host), "entryPoints": []string{cmp.Or(r.entryPoint, "websecure")}}
 		if r.path != "" {
 			router["rule"] = fmt.Sprint(router["rule"], " && PathPrefix(`", r.path, "`)")
 		}
@@ -152,7 +157,7 @@ func (h household) dynamic(t *testing.T) map[string]any {
 		}
 		switch {
 		case r.entryPoint == "web" || r.entryPoint == "proxied":
-			router["entryPoints"] = []string{r.entryPoint}
+			// without TLS
 		case r.tls != "":
 			router["tls"] = map[string]any{"options": r.tls}
 		default:

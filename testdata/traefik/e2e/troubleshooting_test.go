@@ -1,0 +1,348 @@
+package e2e
+
+import (
+	"context"
+	"crypto/tls"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
+)
+
+// A symptom is an item of the readme's section on troubleshooting.
+type symptom struct {
+	name  string // what stands in bold
+	lines []string
+}
+
+// symptoms reads the section, in which a line of the log is indented by six blanks.
+func symptoms(t *testing.T) []symptom {
+	t.Helper()
+	root, err := lab.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(root, "readme.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(text), "\n## Troubleshooting\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	var found []symptom
+	for line := range strings.Lines(section) {
+		line = strings.TrimSuffix(line, "\n")
+		if item, is := strings.CutPrefix(line, "- **"); is {
+			name, _, _ := strings.Cut(item, "**")
+			found = append(found, symptom{name: strings.TrimSuffix(name, ".")})
+		}
+		if logged, is := strings.CutPrefix(line, "      "); is {
+			last := &found[len(found)-1]
+			last.lines = append(last.lines, logged)
+		}
+	}
+	return found
+}
+
+// pattern matches the lines that an excerpt is one of: … stands for anything.
+func pattern(excerpt string) *regexp.Regexp {
+	parts := strings.Split(excerpt, "…")
+	for i, part := range parts {
+		parts[i] = regexp.QuoteMeta(part)
+	}
+	return regexp.MustCompile(strings.Join(parts, ".*"))
+}
+
+// TestEveryLineOfTheReadmesTroubleshootingIsLogged brings about each symptom, and finds the readme's lines in the log.
+func TestEveryLineOfTheReadmesTroubleshootingIsLogged(t *testing.T) {
+	listed := symptoms(t)
+	for _, s := range listed {
+		t.Run(s.name, func(t *testing.T) {
+			bring := ailments[s.name]
+			if bring == nil {
+				t.Fatalf("nobody brings it about")
+			}
+			if len(s.lines) == 0 {
+				t.Fatalf("the readme has no line for it")
+			}
+			before := len(home.traefik.Log().Lines())
+			others := bring(t)
+			for _, excerpt := range s.lines {
+				line := pattern(excerpt)
+				deadline := time.Now().Add(10 * time.Second)
+				for !slices.ContainsFunc(append(home.traefik.Log().Lines()[before:], others...), line.MatchString) {
+					if time.Now().After(deadline) {
+						t.Errorf("not logged: %s", excerpt)
+						break
+					}
+					time.Sleep(10 * time.Millisecond)
+				}
+			}
+		})
+	}
+	for name := range ailments {
+		if !slices.ContainsFunc(listed, func(s symptom) bool { return s.name == name }) {
+			t.Errorf("not in the readme: %s", name)
+		}
+	}
+}
+
+// ailments bring about what the readme tells of, by its words for it. They return the lines of other Traefiks than home's.
+var ailments = map[string]func(t *testing.T) []string{
+	"Hidden hosts reject everybody": func(t *testing.T) []string {
+		plain(nil, nil).live(t)
+		walk(t, step{"203.0.113.7", nil, "photos", "403"})
+		return nil
+	},
+	"The learner's host answers 403": func(t *testing.T) []string {
+		tablet := issue(t, lab.Leaf{CommonName: "tablet"})
+		for name, ask := range map[string]func(){
+			"ifgiven":  func() { walk(t, step{"203.0.113.7", nil, "ha", "403"}) },
+			"request":  func() { walk(t, step{"203.0.113.7", &home.phone, "ha", "403"}) },
+			"verified": func() { walk(t, step{"203.0.113.7", tablet, "ha", "403"}) },
+		} {
+			h := plain(options{"identities": "cn:phone"}, nil)
+			h.routes[0].tls = name
+			h.live(t)
+			ask()
+		}
+		h := plain(nil, nil)
+		h.routes[0].entryPoint = "web"
+		h.live(t)
+		c := keep(t, lab.ClientOptions{From: "203.0.113.7", Target: home.traefik.Addr("web")})
+		if response, err := c.Get("http://ha.home.example/"); err != nil || response.Status != 403 {
+			t.Errorf("without TLS: got %d and %v, want 403", response.Status, err)
+		}
+		return nil
+	},
+	"The learner's host can't be connected to": func(t *testing.T) []string {
+		foreign, err := home.stranger.Issue(lab.Leaf{CommonName: "phone"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := plain(nil, nil)
+		h.live(t)
+		refuses(t, nil)
+		refuses(t, &foreign)
+		h.routes[0].tls = "mtsl"
+		h.live(t)
+		refuses(t, &home.phone)
+		return nil
+	},
+	"Nobody is asked for a certificate": func(t *testing.T) []string {
+		h := plain(nil, nil)
+		h.routes = append(h.routes, route{host: "ha", path: "/api"})
+		h.live(t)
+		walk(t, step{"203.0.113.7", &home.phone, "ha", "403"})
+		live(t, plain(nil, nil), func(routers, _ map[string]any) {
+			routers["ha0"].(map[string]any)["rule"] = "HostRegexp(`^ha[.]home[.]example$`)"
+			routers["ha0"].(map[string]any)["tls"] = map[string]any{"options": "mtls"}
+		})
+		walk(t, step{"203.0.113.7", &home.phone, "ha", "403"})
+		return nil
+	},
+	"It is said to be a private address": func(t *testing.T) []string {
+		plain(nil, nil).live(t)
+		walk(t, step{"172.18.0.1", &home.phone, "ha", "200"}, step{"172.18.0.1", nil, "photos", "403"})
+		return nil
+	},
+	"Behind a CDN or HTTP proxy": func(t *testing.T) []string {
+		const cdn = "198.51.100.1"
+		forwarded := http.Header{"X-Forwarded-For": {"203.0.113.7"}}
+		for _, enforcer := range []options{nil, {"ipStrategy": options{"depth": 1}}} {
+			plain(nil, enforcer).live(t)
+			if got := ask(client(t, cdn, nil), "photos", forwarded); got != "403" {
+				t.Errorf("with %v: got %s, want 403", enforcer, got)
+			}
+			if got := ask(client(t, cdn, nil), "ha", forwarded); !strings.Contains(got, "certificate required") {
+				t.Errorf("the learner: got %s, want no connection", got)
+			}
+		}
+		return nil
+	},
+	"Learned, yet rejected: IPv6 against IPv4": func(t *testing.T) []string {
+		plain(nil, nil).live(t)
+		walk(t, step{"2001:db8:1:2::7", &home.phone, "ha", "200"}, step{"203.0.113.7", nil, "photos", "403"})
+		return nil
+	},
+	"Learned, yet rejected: another store": func(t *testing.T) []string {
+		plain(nil, options{"store": storeOf(t, "other")}).live(t)
+		walk(t, step{"203.0.113.7", &home.phone, "ha", "200"}, step{"203.0.113.7", nil, "photos", "403"})
+		return nil
+	},
+	"It worked, and no longer does": func(t *testing.T) []string {
+		plain(options{"maxIPs": 1, "ttl": "1s"}, nil).live(t)
+		walk(t,
+			step{"203.0.113.7", &home.phone, "ha", "200"},
+			step{"203.0.113.8", &home.phone, "ha", "200"},
+			step{"203.0.113.7", nil, "photos", "403"},
+			step{"203.0.113.8", nil, "photos", "200"},
+		)
+		eventually(t, "the end of the ttl", func() bool { return status(client(t, "203.0.113.8", nil), "photos") == "403" })
+		return nil
+	},
+	"A router answers 404 and fails in the dashboard": func(t *testing.T) []string {
+		plain(nil, options{"sourceRnage": "192.168.1.0/24"}).live(t)
+		fails(t)
+		live(t, plain(nil, nil), func(routers, _ map[string]any) {
+			routers["photos1"].(map[string]any)["middlewares"] = []string{"enfroce"}
+		})
+		fails(t)
+		live(t, plain(nil, nil), func(_, middlewares map[string]any) {
+			middlewares["enforce"] = map[string]any{"plugin": map[string]any{"mtlsalowlist": options{"mode": "enforce"}}}
+		})
+		fails(t)
+		return nil
+	},
+	"All routers with the plugin answer 404": func(t *testing.T) []string {
+		local := map[string]any{"moduleName": "github.com/mtlsallowlist/mtlsallowlist"}
+		duplicate := map[string]any{"localPlugins": map[string]any{"mtlsallowlist": local, "other": local}}
+		return append(withoutPlugin(t, unreachable(t)), withoutPlugin(t, duplicate)...)
+	},
+	"421 Misdirected Request": func(t *testing.T) []string {
+		live(t, plain(nil, nil), func(routers, _ map[string]any) {
+			routers["ha0"].(map[string]any)["tls"] = map[string]any{"options": "mtls"}
+		})
+		c := keep(t, lab.ClientOptions{
+			From: "203.0.113.7", Target: home.traefik.Addr("websecure"), TLS: tlsConfig(&home.phone),
+			SNI: "photos.home.example", HTTP2: true, KeepAlive: true,
+		})
+		for _, host := range []string{"photos", "ha", "photos"} {
+			want := map[string]string{"photos": "403", "ha": "421"}[host]
+			if got := status(c, host); got != want {
+				t.Errorf("%s: got %s, want %s", host, got, want)
+			}
+		}
+		walk(t, step{"203.0.113.7", &home.phone, "ha", "200"}) // a new connection
+		return nil
+	},
+	"The state file": func(t *testing.T) []string {
+		plain(options{"stateFile": "/nowhere/state.json"}, nil).live(t)
+		walk(t, step{"203.0.113.7", &home.phone, "ha", "404"})
+		folder := filepath.Join(t.TempDir(), "state")
+		if err := os.Mkdir(folder, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(folder, "state.json")
+		plain(options{"stateFile": path}, nil).live(t)
+		found(t, path, `{"format": 2}`, false)
+		walk(t, step{"203.0.113.7", &home.phone, "ha", "404"})
+		found(t, path, `{"format":`, false)
+		walk(t, step{"203.0.113.7", &home.phone, "ha", "200"})
+		if err := os.RemoveAll(folder); err != nil {
+			t.Fatal(err)
+		}
+		walk(t, step{"203.0.113.8", &home.phone, "ha", "200"}, step{"203.0.113.8", nil, "photos", "200"})
+		return nil
+	},
+}
+
+// live makes h Traefik's configuration after a change, with TLS options named mtls as in the readme.
+func live(t *testing.T, h household, change func(routers, middlewares map[string]any)) {
+	t.Helper()
+	configuration := h.dynamic(t)
+	sets := configuration["tls"].(map[string]any)["options"].(map[string]any)
+	sets["mtls"] = sets["verified"]
+	parts := configuration["http"].(map[string]any)
+	change(parts["routers"].(map[string]any), parts["middlewares"].(map[string]any))
+	if err := home.traefik.Configure(configuration); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// refuses fails unless the learner's host refuses the handshake.
+func refuses(t *testing.T, certificate *tls.Certificate) {
+	t.Helper()
+	if response, err := client(t, "203.0.113.7", certificate).Get("https://ha.home.example/"); err == nil {
+		t.Errorf("got an answer with status %d, want none", response.Status)
+	}
+}
+
+// fails fails unless the router of photos is closed, and in error in the dashboard.
+func fails(t *testing.T) {
+	t.Helper()
+	walk(t, step{"203.0.113.7", nil, "photos", "404"}, step{"203.0.113.7", &home.phone, "ha", "200"})
+	api := keep(t, lab.ClientOptions{Target: home.traefik.Addr("traefik")})
+	response, err := api.Get("http://localhost/api/http/routers/photos1@file")
+	if err != nil || !strings.Contains(response.Body, `"status":"disabled"`) {
+		t.Errorf("the dashboard has %s (%v), want it disabled", response.Body, err)
+	}
+}
+
+// unreachable is a way to get the plugin from Traefik's catalog that fails: there is nobody at the proxy's port.
+func unreachable(t *testing.T) map[string]any {
+	t.Setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+	plugin := map[string]any{"moduleName": "github.com/mtlsallowlist/mtlsallowlist", "version": "v0.1.0"}
+	return map[string]any{"plugins": map[string]any{"mtlsallowlist": plugin}}
+}
+
+// startWith starts a Traefik of its own with a section experimental, and a household in which files is for everybody.
+func startWith(t *testing.T, experimental map[string]any) (*lab.Traefik, error) {
+	t.Helper()
+	binary, err := lab.Build(t.Context(), os.Stderr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := plain(nil, nil)
+	h.routes[2].middleware = ""
+	dir := t.TempDir()
+	plugins := map[string]string{}
+	if experimental["localPlugins"] != nil {
+		plugins = nil // the plugin
+	}
+	experimental["abortOnPluginFailure"] = experimental["abortOnPluginFailure"] == true // the laboratory's default is true
+	return lab.Start(t.Context(), lab.Options{
+		Binary: binary, Dir: dir, Plugins: plugins, Dynamic: h.dynamic(t), Static: map[string]any{"experimental": experimental},
+	})
+}
+
+// withoutPlugin runs a Traefik that can't load the plugin, and returns its log.
+func withoutPlugin(t *testing.T, experimental map[string]any) []string {
+	t.Helper()
+	other, err := startWith(t, experimental)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for host, want := range map[string]string{"ha": "404", "photos": "404", "files": "200"} {
+		c := keep(t, lab.ClientOptions{From: "203.0.113.7", Target: other.Addr("websecure"), TLS: tlsConfig(&home.phone)})
+		if got := status(c, host); got != want {
+			t.Errorf("%s without the plugin: got %s, want %s", host, got, want)
+		}
+	}
+	if err := other.Stop(context.Background()); err != nil {
+		t.Error(err)
+	}
+	return other.Log().Lines()
+}
+
+func TestTraefikDoesNotStartWithoutThePluginIfToldSo(t *testing.T) {
+	experimental := unreachable(t)
+	experimental["abortOnPluginFailure"] = true
+	other, err := startWith(t, experimental)
+	if err == nil {
+		t.Errorf("it has started: %v", other.Stop(context.Background()))
+	} else if !strings.Contains(err.Error(), "failed to create plugin builder: ") || !strings.Contains(err.Error(), "unable to download plugin") {
+		t.Errorf("got %v, want the reason", err)
+	}
+}
+
+func TestBackingOut(t *testing.T) {
+	h := plain(nil, nil)
+	h.live(t)
+	walk(t, step{"203.0.113.7", nil, "photos", "403"})
+	h.others = map[string]any{"own": map[string]any{"ipAllowList": map[string]any{"sourceRange": []string{"192.0.2.0/24"}}}}
+	h.routes[0].middleware, h.routes[1].middleware, h.routes[2].middleware = "", "own", ""
+	h.live(t)
+	refuses(t, nil)
+	walk(t,
+		step{"203.0.113.7", &home.phone, "ha", "200"},
+		step{"203.0.113.7", nil, "photos", "403"},
+		step{"192.0.2.7", nil, "photos", "200"},
+		step{"203.0.113.7", nil, "files", "200"}, // it is open
+	)
+}

@@ -199,6 +199,29 @@ var ailments = map[string]func(t *testing.T) []string{
 		fails(t)
 		return nil
 	},
+	"A router is missing from the dashboard": func(t *testing.T) []string {
+		plain(nil, nil).live(t)
+		faulty := filepath.Join(home.dir, "dynamic", "more.yml")
+		t.Cleanup(func() {
+			if err := os.Remove(faulty); err != nil {
+				t.Error(err)
+			}
+		})
+		text := "http: {routers: {more: {rule: Host(`more.home.example`), midlewares: [enforce], service: photos, tls: {}}}}"
+		if err := os.WriteFile(faulty, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if _, err := home.traefik.Log().Wait(ctx, "midlewares"); err != nil {
+			t.Fatal(err)
+		}
+		walk(t, step{"203.0.113.7", nil, "photos", "403"}) // as before
+		if response, err := client(t, "203.0.113.7", nil).Get("https://more.home.example/"); err != nil || response.Status != 404 {
+			t.Errorf("got %d and %v, want 404", response.Status, err)
+		}
+		return nil
+	},
 	"All routers with the plugin answer 404": func(t *testing.T) []string {
 		local := map[string]any{"moduleName": "github.com/mtlsallowlist/mtlsallowlist"}
 		duplicate := map[string]any{"localPlugins": map[string]any{"mtlsallowlist": local, "other": local}}

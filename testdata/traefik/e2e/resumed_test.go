@@ -119,7 +119,7 @@ func TestAnAuthorityThatIsNoLongerTrusted(t *testing.T) {
 func stays(t *testing.T, over, bind string, certificate *tls.Certificate) (ask func() string) {
 	t.Helper()
 	if over == "TCP" {
-		c := keep(t, lab.ClientOptions{Bind: bind, Target: home.traefik.Addr("quic"), TLS: tlsConfig(certificate), KeepAlive: true})
+		c := keep(t, lab.ClientOptions{Local: bind, Target: home.traefik.Addr("quic"), TLS: tlsConfig(certificate), KeepAlive: true})
 		return func() string { return status(c, "ha") }
 	}
 	conn, err := caller{bind: bind, tls: tlsConfig(certificate), sni: "ha"}.dial(t)
@@ -150,7 +150,7 @@ func newVisitor(t *testing.T, over, bind string, certificate *tls.Certificate) *
 // ask asks a host on a connection made to the server name sni, and returns the status, or why there was none.
 func (v *visitor) ask(sni, host string) string {
 	if v.over == "TCP" {
-		o := lab.ClientOptions{Bind: v.bind, Target: home.traefik.Addr("quic"), TLS: v.tls, SNI: sni + ".home.example"}
+		o := lab.ClientOptions{Local: v.bind, Target: home.traefik.Addr("quic"), TLS: v.tls, SNI: sni + ".home.example"}
 		return status(keep(v.t, o), host)
 	}
 	conn, err := caller{bind: v.bind, tls: v.tls, sni: sni}.dial(v.t)

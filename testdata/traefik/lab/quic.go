@@ -15,7 +15,7 @@ import (
 // QUICOptions says where an HTTP/3 client comes from, where it goes to and how. There is no PROXY protocol over QUIC:
 // clients differ by their loopback addresses.
 type QUICOptions struct {
-	Bind   string      // loopback address to come from
+	Local  string      // loopback address to come from
 	Target string      // host:port
 	TLS    *tls.Config // roots, client certificates, sessions; copied
 	SNI    string      // server name to ask for and to verify
@@ -42,7 +42,7 @@ func DialQUIC(ctx context.Context, o QUICOptions) (*QUIC, error) {
 	config.ServerName = o.SNI
 	config.NextProtos = []string{http3.NextProtoH3}
 	c := &QUIC{}
-	socket, err := c.socket(o.Bind)
+	socket, err := c.socket(o.Local)
 	if err != nil {
 		return nil, err
 	}

@@ -65,7 +65,7 @@ func TestQUICOffersZeroRTT(t *testing.T) {
 func TestDialQUICReportsWhyItCannot(t *testing.T) {
 	for name, change := range map[string]func(*QUICOptions){
 		"x509: certificate is valid for": func(o *QUICOptions) { o.SNI = "other.example" },
-		"cannot assign":                  func(o *QUICOptions) { o.Bind = "192.0.2.1" },
+		"cannot assign":                  func(o *QUICOptions) { o.Local = "192.0.2.1" },
 		"missing port":                   func(o *QUICOptions) { o.Target = "127.0.0.1" },
 	} {
 		o := openQUIC(t)

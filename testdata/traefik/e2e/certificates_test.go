@@ -39,8 +39,8 @@ func run(t *testing.T, c *exec.Cmd) {
 	}
 }
 
-// trusting is h with the CA in that file, instead of the home's, where certificates are required.
-func trusting(t *testing.T, h household, file string) map[string]any {
+// verifiedBy is h with the CA in that file, instead of the home's, where certificates are required.
+func verifiedBy(t *testing.T, h household, file string) map[string]any {
 	t.Helper()
 	dynamic := h.dynamic(t)
 	set := dynamic["tls"].(map[string]any)["options"].(map[string]any)["verified"].(map[string]any)

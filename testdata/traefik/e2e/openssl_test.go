@@ -103,7 +103,7 @@ func TestCertificatesByOpenSSL(t *testing.T) {
 		}
 	}
 
-	if err := home.traefik.Configure(trusting(t, watched(nil, nil, nil), ca)); err != nil {
+	if err := home.traefik.Configure(verifiedBy(t, watched(nil, nil, nil), ca)); err != nil {
 		t.Fatal(err)
 	}
 	const refused = "Get \"https://ha.home.example/\": remote error: tls: unknown certificate authority"

@@ -110,7 +110,7 @@ func TestARenewedCertificateOfStepCA(t *testing.T) {
 	ca.run(t, "issue", "phone")
 	first := pair(t, ca.dir, "phone")
 	household := watched(nil, options{"identities": "uri:spiffe://home.example/phone"}, nil)
-	if err := home.traefik.Configure(trusting(t, household, filepath.Join(ca.dir, "ca", "certs", "root_ca.crt"))); err != nil {
+	if err := home.traefik.Configure(verifiedBy(t, household, filepath.Join(ca.dir, "ca", "certs", "root_ca.crt"))); err != nil {
 		t.Fatal(err)
 	}
 	store := storeOf(t, "default")

@@ -133,12 +133,12 @@ func TestWhoLogsInIsLearned(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	log := home.traefik.Log()
-	if _, err := log.Wait(ctx, "msg=learned", "ip=203.0.113.49 ", "identity=header:alice "); err != nil { // the last line of all
+	if _, err := log.Wait(ctx, "msg=learned", "middleware=learn-", "ip=203.0.113.49 ", "identity=header:alice "); err != nil { // the last line of all
 		t.Fatal(err)
 	}
 	for _, row := range rows {
 		want := map[bool]int{true: 1, false: 0}[row.identity != ""]
-		if all, own := log.Count("msg=learned", "ip="+row.from+" "), log.Count("msg=learned", "ip="+row.from+" ", "identity="+row.identity); all != want || own != want {
+		if all, own := log.Count("msg=learned", "middleware=learn-", "ip="+row.from+" "), log.Count("msg=learned", "middleware=learn-", "ip="+row.from+" ", "identity="+row.identity); all != want || own != want {
 			t.Errorf("%s: got %d learned lines, %d of them of %q; want %d", row.name, all, own, row.identity, want)
 		}
 	}

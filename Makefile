@@ -3,6 +3,8 @@
 # make lint   formatting, vet, staticcheck, vendor folder in sync
 # make fuzz   each fuzz target for FUZZTIME (1m)
 # make pictures  those of the status page, in .cache/pictures; one of them is the readme's
+# make mutate  change the plugin in one place at a time, and see that its tests notice (15 minutes the first time; then only
+#             what may have changed). MUTATE="-files enforcer.go" for some of it; -help tells more
 # make bench  what it costs, in ratios (8 minutes); its table in the readme is made by it, too
 
 MODULE   := github.com/mtlsallowlist/mtlsallowlist
@@ -10,11 +12,12 @@ TRAEFIK  := testdata/traefik
 GOPATH_  := .cache/gopath
 FUZZTIME ?= 1m
 PACKAGES := chromium libnss3-tools nginx libnginx-mod-stream openssl socat
+MUTATE   ?=
 
 # Without cgo, the tests in the nested module share their compiled packages with the real Traefik.
 nested   := cd $(TRAEFIK) && CGO_ENABLED=0 go
 
-.PHONY: demo test compiled interpreted traefik step end-to-end lint fuzz bench pictures need-go need-cc need-programs
+.PHONY: demo test compiled interpreted traefik step end-to-end lint fuzz mutate bench pictures need-go need-cc need-programs
 
 demo: need-go
 	@$(nested) run ./demo
@@ -56,6 +59,9 @@ fuzz: need-go
 	@for target in $$(go test -list '^Fuzz' . | grep '^Fuzz'); do \
 		echo "== $$target"; go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) . || exit 1; \
 	done
+
+mutate: need-go
+	@$(nested) run ./mutate $(MUTATE)
 
 bench: traefik
 	@$(nested) run ./bench -readme ../../readme.md

@@ -300,3 +300,20 @@ func TestAllowlistStaysWhole(t *testing.T) {
 		t.Errorf("something is left when everything has expired")
 	}
 }
+
+func TestWhatIsGoneIsNotHeldInMemory(t *testing.T) {
+	l := newAllowlist()
+	for i := 0; i < 8; i++ {
+		l.add(ipOf("A"), named(fmt.Sprint("p", i)), limits{time.Hour, 1, 0}, at(t0))
+	}
+	a := l.addresses[ipOf("A")]
+	l.revoke(ipOf("A"), "p7")
+	l.revoke(ipOf("A"), "p0")
+	for _, list := range [][]*grant{l.due, a.grants} {
+		for i, g := range list[:8] {
+			if (g != nil) != (i < 6) {
+				t.Errorf("place %d of 6 that are left holds %v", i, g)
+			}
+		}
+	}
+}

@@ -81,6 +81,8 @@ func TestOnlyAVerifiedChainThatHoldsNowProves(t *testing.T) {
 	expiredCA.VerifiedChains[0][1].NotAfter = t0.Add(-time.Minute)
 	otherChain := verified(leaf)
 	otherChain.VerifiedChains = append(expiredCA.VerifiedChains, otherChain.VerifiedChains...)
+	alone := verified(leaf)
+	alone.VerifiedChains[0] = alone.VerifiedChains[0][:1]
 	for _, row := range []struct {
 		name  string
 		state *tls.ConnectionState
@@ -97,10 +99,28 @@ func TestOnlyAVerifiedChainThatHoldsNowProves(t *testing.T) {
 		{"before its validity", verified(leaf), leaf.NotBefore.Add(-1), errNotValidNow},
 		{"a CA that expired meanwhile", expiredCA, t0, errNotValidNow},
 		{"a second chain that holds", otherChain, t0, nil},
+		{"a certificate that is trusted by itself", alone, t0, nil},
 	} {
 		id, _, err := certificateIdentity(row.state, row.at)
 		if !errors.Is(err, row.want) || (err == nil) != (len(id.names) > 0) {
 			t.Errorf("%s: got %v and %v, want %v", row.name, err, id.names, row.want)
+		}
+	}
+}
+
+func TestAProofHoldsUntilTheFirstOfItsChainEnds(t *testing.T) {
+	for _, row := range []struct {
+		name     string
+		leaf, ca time.Duration // how long each is valid
+		want     time.Duration
+	}{
+		{"the certificate ends before its CA", time.Hour, 2 * time.Hour, time.Hour},
+		{"the CA ends before its certificate", 2 * time.Hour, time.Hour, time.Hour},
+	} {
+		state := verified(certificate("cn:phone"))
+		state.VerifiedChains[0][0].NotAfter, state.VerifiedChains[0][1].NotAfter = t0.Add(row.leaf), t0.Add(row.ca)
+		if _, until, err := certificateIdentity(state, t0); err != nil || !until.Equal(t0.Add(row.want)) {
+			t.Errorf("%s: got %v, %v, want %v", row.name, until, err, t0.Add(row.want))
 		}
 	}
 }

@@ -18,6 +18,7 @@ var patternRows = []struct{ name, pattern, matches, others string }{
 	{"a fingerprint", "sha256:" + someSum, "sha256:" + someSum, "cn:" + someSum},
 	{"a fingerprint as openssl prints it", "sha256:01:23:45:67:89:AB:CD:EF:" + strings.Repeat("01:23:45:67:89:AB:CD:EF:", 2) + "01:23:45:67:89:AB:CD:EF", "sha256:" + someSum, "sha256:0123"},
 	{"the start of a fingerprint", "sha256:012*", "sha256:" + someSum, "sha256:1" + someSum[1:]},
+	{"nearly all of a fingerprint", "sha256:" + someSum[:62] + "*", "sha256:" + someSum, "sha256:1" + someSum[1:]},
 	{"kind and end don't overlap", "cn:*n:x", "cn:n:x cn:an:x", "cn:x"},
 	{"a value with a colon", "cn:a:b", "cn:a:b", "cn:a"},
 }
@@ -52,6 +53,8 @@ func TestPatternFaults(t *testing.T) {
 		{"two stars", "cn:*a*", `at most one "*"`},
 		{"a short fingerprint", "sha256:0123", "64 hexadecimal digits"},
 		{"a long fingerprint", "sha256:" + someSum + "00", "64 hexadecimal digits"},
+		{"a long fingerprint with a star", "sha256:" + someSum + "*", "64 hexadecimal digits"},
+		{"a fingerprint with two stars", "sha256:*01*", "64 hexadecimal digits"},
 		{"a fingerprint that is none", "sha256:phone*", "64 hexadecimal digits"},
 	} {
 		_, err := parsePattern(row.pattern)

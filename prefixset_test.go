@@ -1,6 +1,7 @@
 package mtlsallowlist
 
 import (
+	"fmt"
 	"net/netip"
 	"testing"
 )
@@ -57,5 +58,12 @@ func TestPrefixSetContains(t *testing.T) {
 	}
 	if prefixes(t, "::/0").contains(netip.MustParseAddr("203.0.113.7")) {
 		t.Errorf("all of IPv6 contains an IPv4 address")
+	}
+}
+
+func TestALookUpTriesEachLengthOnce(t *testing.T) {
+	set := prefixes(t, "192.168.0.0/16", "10.1.0.0/16", "203.0.113.7", "198.51.100.7", "2001:db8::/32", "2001:db9::/32", "2001:db8::/48")
+	if got := fmt.Sprint(set.bits4, set.bits6); got != "[16 32] [32 48]" {
+		t.Errorf("got %s, want [16 32] [32 48]", got)
 	}
 }

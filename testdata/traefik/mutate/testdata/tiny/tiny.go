@@ -1,0 +1,50 @@
+// Package tiny is for the tests of mutate: what its own tests notice is known.
+package tiny
+
+import (
+	"errors"
+	"sync"
+)
+
+const (
+	most       = 3
+	full uint8 = 255
+)
+
+var errEmpty = errors.New("empty")
+
+type counter struct {
+	mu sync.Mutex
+	n  int
+}
+
+// check is tested, but neither at its bound nor for the empty name.
+func (c *counter) check(names ...string) (_ int, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, name := range names {
+		if name == "" || len(name) > most {
+			return 0, errEmpty
+		}
+		c.n++
+	}
+	return c.n, nil
+}
+
+// sum never ends with i--, and may as well begin with 0.
+func sum(n int) int {
+	total := 0
+	for i := 1; i <= n; i++ {
+		total += i
+	}
+	return total
+}
+
+// idle isn't tested at all.
+func idle(kind string) (string, uint8) {
+	switch kind {
+	case "a", "b":
+		kind = "c"
+	}
+	return kind, 255
+}

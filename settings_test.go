@@ -1,6 +1,7 @@
 package mtlsallowlist
 
 import (
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -90,6 +91,43 @@ func TestDefaults(t *testing.T) {
 	if s.limits != (limits{24 * time.Hour, 10, 0}) || s.allowPrivate || s.ipv6Subnet != 64 || s.rejectStatusCode != 403 ||
 		len(s.stores) != 1 || s.stores[0].name != "default" || len(s.identities) != 0 || s.sourceRange.len() != 0 {
 		t.Errorf("got %+v, want the defaults", s)
+	}
+}
+
+func TestNumbersEndWhereTheirFaultsSay(t *testing.T) {
+	const most = 1<<31 - 1
+	for _, row := range []struct {
+		key         string
+		config      func(value string) Config
+		least, most int
+	}{
+		{"maxIPs", func(v string) Config { return Config{Mode: "learn", MaxIPs: v} }, 1, most},
+		{"maxIPsPerIdentity", func(v string) Config { return Config{Mode: "learn", MaxIPsPerIdentity: v} }, 0, most},
+		{"ipStrategy.depth", func(v string) Config { return Config{Mode: "learn", IPStrategy: IPStrategy{Depth: v}} }, 0, most},
+		{"ipStrategy.ipv6Subnet", func(v string) Config { return Config{Mode: "learn", IPStrategy: IPStrategy{IPv6Subnet: v}} }, 1, 128},
+		{"rejectStatusCode", func(v string) Config { return Config{Mode: "learn", RejectStatusCode: v} }, 400, 599},
+	} {
+		for value, good := range map[int]bool{row.least - 1: false, row.least: true, row.most: true, row.most + 1: false} {
+			config := row.config(fmt.Sprint(value))
+			want := fmt.Sprintf("%s: invalid value %q: want a whole number from %d to %d", row.key, fmt.Sprint(value), row.least, row.most)
+			if _, err := parse(&config); good && err != nil || !good && (err == nil || err.Error() != want) {
+				t.Errorf("%s: %d: got %v, want it good: %t", row.key, value, err, good)
+			}
+		}
+	}
+}
+
+func TestEachFaultIsToldOnce(t *testing.T) {
+	for _, row := range []struct {
+		config Config
+		want   string
+	}{
+		{Config{Mode: "enforce", Store: []string{"a", "a", "b", "b", "a"}}, `store: invalid value "a,a,b,b,a": want each once`},
+		{Config{Mode: "enforce", Proof: "x"}, `proof: invalid value "x": has no meaning in mode "enforce": it is for learn, either, status`},
+	} {
+		if _, err := parse(&row.config); err == nil || err.Error() != row.want {
+			t.Errorf("got %v, want %s", err, row.want)
+		}
 	}
 }
 

@@ -88,6 +88,11 @@ func TestWhoMaySeeTheStatusPage(t *testing.T) {
 			}
 		}
 	}
+	for why, want := range map[error]int{errNoTLS: 3 * 16, errNoUser: 3 * 16, errIdentity: 2 * 16} { // rows, of 16 requests each
+		if got := *openStore(h.store("default")).rejections(why); got != want {
+			t.Errorf("%v is the reason of %d rejections, want %d", why, got, want)
+		}
+	}
 	if grants := h.listing("open", "203.0.113.7").Stores[0].Grants; len(grants) != 1 {
 		t.Errorf("after all that there are %v, want the phone alone", grants)
 	}
@@ -107,6 +112,7 @@ func TestWhereTheStatusPageStands(t *testing.T) {
 		{"GET", "/", page, "", 200, "text/html; charset=utf-8"},
 		{"GET", "/", "*/*", "", 200, "text/html; charset=utf-8"},
 		{"GET", "/", program, "", 200, "application/json"},
+		{"GET", "/", program + ", text/html", "", 200, "text/html; charset=utf-8"},
 		{"GET", "/?revoked=1", page, "", 200, "text/html; charset=utf-8"},
 		{"HEAD", "/", page, "", 200, "text/html; charset=utf-8"},
 		{"GET", "/allowlist/", page, "", 200, "text/html; charset=utf-8"},
@@ -222,7 +228,7 @@ func TestRevoking(t *testing.T) {
 		{"ip=198.51.100.1", 0, "2001:db8::/64 203.0.113.1 203.0.113.1 203.0.113.2"},
 		{"", -1, ""}, {"stoer=x", -1, ""}, {"store=", -1, ""}, {"store=STORE&ip=", -1, ""}, {"identity=", -1, ""}, {"store=none", -1, ""},
 		{`identity="cn:phone"`, 4, "203.0.113.1"}, {`identity="cn:phone`, -1, ""},
-		{"ip=203.0.113", -1, ""}, {"ip=203.0.113.1&ip=203.0.113.2", -1, ""}, {"ip=%zz", -1, ""}, {"identity=cn:phone&x=1", -1, ""},
+		{"ip=203.0.113", -1, ""}, {"ip=203.0.113.1&ip=203.0.113.2", -1, ""}, {"ip=%zz", -1, ""}, {"identity=cn:phone&ip=%zz", -1, ""}, {"identity=cn:phone&x=1", -1, ""},
 	} {
 		for _, method := range []string{http.MethodDelete, http.MethodPost} {
 			h := newHouse(t, configs)
@@ -283,6 +289,25 @@ func TestARevocationIsOnDiskAndTold(t *testing.T) {
 	for _, want := range []string{" ip=203.0.113.7 identity=cn:phone fingerprint=", "by=header:alice\n", "by=anonymous:request\n"} {
 		if !strings.Contains(h.log.String(), want) {
 			t.Errorf("the log lacks %q: %s", want, h.log.String())
+		}
+	}
+	file := openStore(h.store("default")).stateFile()
+	before := file.fresh()
+	h.now = h.now.Add(2 * renewalInterval)
+	h.fetch("open", http.MethodDelete, "/grants?ip=203.0.113.8", "198.51.100.1", http.Header{})
+	if got := file.fresh(); !got.Equal(before) {
+		t.Errorf("the file was written at %v, when nothing was revoked", got.Add(-renewalInterval))
+	}
+}
+
+func TestARequestWithoutAMethodRevokesNothing(t *testing.T) {
+	h := newHouse(t, map[string]Config{"learn": {Mode: "learn"}, "status": {Mode: "status", Proof: "request"}})
+	h.walk("a phone", "learn 203.0.113.7 cn:phone=200")
+	for _, path := range []string{"/", "/grants", "/metrics"} {
+		rw := httptest.NewRecorder()
+		h.handlers["status"].ServeHTTP(rw, &http.Request{URL: &url.URL{Path: path, RawQuery: "identity=cn:phone"}})
+		if left := listedIPs(h.listing("status", "203.0.113.7").Stores[0]); rw.Code != 405 || left != "203.0.113.7" {
+			t.Errorf("%s: got %d, left is %q", path, rw.Code, left)
 		}
 	}
 }

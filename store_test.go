@@ -38,6 +38,66 @@ func TestNoteIsQuietForAMinute(t *testing.T) {
 	}
 }
 
+// TestWhatIsAChange is about what a state file has to have, and enforcers have to ask for again.
+func TestWhatIsAChange(t *testing.T) {
+	s := newStore(t.Name())
+	learn := func(letter string, maxIPs int, after time.Duration) func() {
+		return func() { s.learn(ipOf(letter), named("p"), limits{time.Hour, maxIPs, 0}, at(t0.Add(after))) }
+	}
+	revoke := func(letter string, after time.Duration, want int) func() {
+		return func() {
+			if got := len(s.revoke(ipOf(letter), "", at(t0.Add(after)))); got != want {
+				t.Errorf("%d are revoked, want %d", got, want)
+			}
+		}
+	}
+	for _, row := range []struct {
+		name string
+		do   func()
+		want int // changes so far
+	}{
+		{"a new grant is", learn("A", 9, 1), 1},
+		{"a renewal isn't", learn("A", 9, 2), 1},
+		{"another is", learn("B", 9, 3), 2},
+		{"an eviction by a renewal is", learn("B", 1, 4), 3},
+		{"a new grant with an eviction is one", learn("C", 1, 5), 4},
+		{"revoking nothing isn't", revoke("A", 6, 0), 4},
+		{"a revocation is", revoke("C", 7, 1), 5},
+		{"one more grant is", learn("D", 9, 8), 6},
+		{"what has expired can't be revoked", revoke("D", time.Hour+8, 0), 6},
+	} {
+		nobody, _ := s.find(ipOf("X"), nil, at(t0))
+		before := s.changes
+		row.do()
+		if s.changes != row.want {
+			t.Errorf("%s: got %d changes, want %d", row.name, s.changes, row.want)
+		}
+		if asked := nobody.expires == over; asked != (s.changes != before) {
+			t.Errorf("%s: who had no grant is asked for again: %t", row.name, asked)
+		}
+	}
+}
+
+func TestWhoIsLeastRecentlyProved(t *testing.T) {
+	grants := []*grant{{proved: 3}, {proved: 2}, {proved: 1}, {proved: 1}, {proved: 4}}
+	for _, row := range []struct {
+		name   string
+		except *grant
+		want   *grant
+	}{
+		{"of two at the same moment, the first", nil, grants[2]},
+		{"but for one", grants[2], grants[3]},
+		{"but for another", grants[1], grants[2]},
+	} {
+		if got := (&address{grants: grants}).leastRecentlyProved(row.except); got != row.want {
+			t.Errorf("%s: got that of %d", row.name, got.proved)
+		}
+	}
+	if got := (&address{grants: grants[:1]}).leastRecentlyProved(grants[0]); got != nil {
+		t.Errorf("of one but for that one: got that of %d", got.proved)
+	}
+}
+
 func TestParallelProofsAreLearnedOnceAndNeverLost(t *testing.T) {
 	s := newStore(t.Name())
 	limit := limits{time.Hour, 1000, 0}

@@ -1,0 +1,32 @@
+package mtlsallowlist
+
+import (
+	"testing"
+	"time"
+)
+
+// TestBounds is there since all other tests take the bounds from the constants: a slip in one would go unnoticed.
+func TestBounds(t *testing.T) {
+	for _, row := range []struct {
+		name      string
+		got, want int64
+	}{
+		{"identities behind one IP", maxGrantsPerIP, 100},
+		{"bytes of a text that a client is remembered by", maxSource, 256},
+		{"clients that an enforcer remembers", maxKnown, 16_384},
+		{"connections that a learner remembers", maxProofs, 1000},
+		{"bytes of a form", maxForm, 1_048_576},
+		{"bytes of a state file", maxState, 67_108_864},
+		{"version of the state file", stateFormat, 1},
+		{"seconds between two writes for renewals alone", int64(renewalInterval / time.Second), 60},
+		{"seconds of quiet about a matter that recurs", int64(noteInterval / time.Second), 60},
+		{"days of the longest lifetime", int64(maxTTL / time.Hour / 24), 36_500},
+		{"events that are kept", maxEvents, 50},
+		{"events that are shown", shownEvents, 20},
+		{"letters of a name that are shown", shownRunes, 120},
+	} {
+		if row.got != row.want {
+			t.Errorf("%s: got %d, want %d", row.name, row.got, row.want)
+		}
+	}
+}

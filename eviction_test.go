@@ -75,6 +75,7 @@ func TestIdentitiesAreIndexedOnceAndOnlyForALimitOfTheirOwn(t *testing.T) {
 // TestARenewalLeavesItsGrantWhereItIs since that is what makes it cheap.
 func TestARenewalLeavesItsGrantWhereItIs(t *testing.T) {
 	l := newAllowlist()
+	start := epoch.Add(time.Hour) // after epoch, so that no due time at all would be an early one
 	certified := identityOf(certificate("cn:p"))
 	other := certified
 	other.names = []string{"cn:p", byFingerprint + someSum}
@@ -83,15 +84,15 @@ func TestARenewalLeavesItsGrantWhereItIs(t *testing.T) {
 		at        time.Duration
 		id        identity
 		ttl       time.Duration
-		due, made int // in hours after t0; of grants
+		due, made int // in hours after start; of grants
 	}{
 		{"a new grant is due when it expires", 0, certified, 5 * time.Hour, 5, 1},
 		{"a renewal lets it be due as before", time.Hour, certified, 5 * time.Hour, 5, 1},
 		{"unless it expires earlier", time.Hour, certified, 2 * time.Hour, 3, 1},
 		{"another certificate makes another grant", time.Hour, other, 2 * time.Hour, 3, 2},
 	} {
-		g, _, _ := l.add(ipOf("A"), row.id, limits{row.ttl, 10, 0}, at(t0.Add(row.at)))
-		if due := at(t0.Add(time.Duration(row.due) * time.Hour)); g.due != due || l.made != row.made {
+		g, _, _ := l.add(ipOf("A"), row.id, limits{row.ttl, 10, 0}, at(start.Add(row.at)))
+		if due := at(start.Add(time.Duration(row.due) * time.Hour)); g.due != due || l.made != row.made {
 			t.Errorf("%s: got %v and %d, want %v and %d", row.name, g.due, l.made, due, row.made)
 		}
 	}

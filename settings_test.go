@@ -19,6 +19,7 @@ var faultRows = []struct {
 	{"no time at all", Config{Mode: "learn", TTL: "0"}, `ttl: invalid value "0"`},
 	{"a negative duration", Config{Mode: "learn", TTL: "-1h"}, `ttl: invalid value "-1h"`},
 	{"seconds beyond measure", Config{Mode: "learn", TTL: "18446744074"}, `ttl: invalid value "18446744074"`},
+	{"seconds that come round to one", Config{Mode: "learn", TTL: "4611686018427387905"}, `ttl: invalid value "4611686018427387905"`},
 	{"more than a hundred years", Config{Mode: "learn", TTL: "876001h"}, `ttl: invalid value "876001h"`},
 	{"hours beyond measure", Config{Mode: "learn", TTL: "9999999999h"}, `ttl: invalid value`},
 	{"a number in words", Config{Mode: "learn", MaxIPs: "ten"}, `maxIPs: invalid value "ten": want a whole number from 1 to`},
@@ -145,7 +146,7 @@ func TestValuesAsLabelsGiveThem(t *testing.T) {
 	for _, row := range []struct {
 		text string
 		want time.Duration
-	}{{"90s", 90 * time.Second}, {"3600", time.Hour}, {"1h30m", 90 * time.Minute}} {
+	}{{"90s", 90 * time.Second}, {"3600", time.Hour}, {"1h30m", 90 * time.Minute}, {"1ns", 1}, {"876000h", maxTTL}} {
 		s, err := parse(&Config{Mode: "learn", TTL: row.text, AllowPrivate: "1"})
 		if err != nil {
 			t.Fatal(err)
@@ -190,11 +191,42 @@ func TestEveryOptionIsKnownByItsName(t *testing.T) {
 	}
 }
 
+func TestUnknownOptionsComeInOrder(t *testing.T) {
+	values := map[string]any{"zz1": "x", "zz2": true, "zz3": 4, "zz4": int64(5), "zz5": 6.5, "zz6": []any{"x"}, "zz7": nil, "zz8": map[string]any{}}
+	_, err := parse(&Config{Mode: "enforce", Unknown: values})
+	if err == nil {
+		t.Fatal("no error")
+	}
+	got := []string{}
+	for _, line := range strings.Split(err.Error(), "\n") {
+		fault, _, _ := strings.Cut(line, ": unknown option")
+		got = append(got, fault)
+	}
+	want := `zz1: invalid value "x", zz2: invalid value "true", zz3: invalid value "4", zz4: invalid value "5", ` +
+		`zz5: invalid value "6.5", zz6: invalid value "", zz7: invalid value "", zz8: invalid value ""`
+	if strings.Join(got, ", ") != want {
+		t.Errorf("got %s, want %s", strings.Join(got, ", "), want)
+	}
+}
+
+func TestSuggestions(t *testing.T) {
+	for _, row := range []struct{ key, want string }{
+		{"moxx", `did you mean "mode"?`}, // half of it is right
+		{"mxxx", "want one of mode, store"},
+		{"moore", `did you mean "mode"?`}, // "store" is as near, and comes later
+	} {
+		if got := suggestion(row.key); !strings.HasPrefix(got, row.want) {
+			t.Errorf("%s: got %s, want %s", row.key, got, row.want)
+		}
+	}
+}
+
 func TestEditDistance(t *testing.T) {
 	for _, row := range []struct {
 		a, b string
 		want int
-	}{{"", "", 0}, {"", "ttl", 3}, {"ttl", "", 3}, {"ttl", "ttl", 0}, {"tttl", "ttl", 1}, {"dept", "depth", 1}, {"sourcernage", "sourcerange", 2}, {"abc", "xyz", 3}} {
+	}{{"", "", 0}, {"", "ttl", 3}, {"ttl", "", 3}, {"ttl", "ttl", 0}, {"tttl", "ttl", 1}, {"dept", "depth", 1}, {"sourcernage", "sourcerange", 2}, {"abc", "xyz", 3},
+		{"a", "ab", 1}, {"ab", "a", 1}, {"a", "abc", 2}, {"abc", "a", 2}, {"depth", "dpth", 1}, {"abcd", "bcda", 2}} {
 		if got := editDistance(row.a, row.b); got != row.want {
 			t.Errorf("%q and %q: got %d, want %d", row.a, row.b, got, row.want)
 		}

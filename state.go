@@ -58,7 +58,7 @@ func parseState(data []byte) (state, error) {
 func (g savedGrant) check() error {
 	ip, err := netip.ParsePrefix(g.IP)
 	switch {
-	case err != nil || ip != ip.Masked() || ip.Addr().Is4In6() || ip.Addr().Zone() != "":
+	case err != nil || ip != ip.Masked() || ip.Addr().Is4In6():
 		return fmt.Errorf("ip: invalid value %q: want an address with its prefix length", g.IP)
 	case len(g.Names) == 0:
 		return errors.New("names: want at least one")

@@ -78,8 +78,10 @@ func TestAStoreSurvivesARestart(t *testing.T) {
 	h.now = h.now.Add(15 * time.Minute)
 	h.restart(configs)
 	h.walk("later", "enforce 203.0.113.9=403; enforce 203.0.113.7=200; wait 29m; enforce 203.0.113.7=200; wait 1m; enforce 203.0.113.7=403; enforce 2001:db8::8=200; wait 10m; enforce 2001:db8::8=403")
-	if !strings.Contains(h.log.String(), "store="+h.store("default")+" grants=2 dropped=1 stateFile="+path) {
-		t.Errorf("the log says %s", h.log.String())
+	for _, want := range []string{" grants=3 dropped=0 stateFile=", " grants=2 dropped=1 stateFile="} {
+		if strings.Count(h.log.String(), "store="+h.store("default")+want+path) != 1 {
+			t.Errorf("the log lacks %q, or has it twice: %s", want, h.log.String())
+		}
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("got %v, %v, want mode 0600", info.Mode(), err)
@@ -226,10 +228,13 @@ func TestFilesThatAreNotOurs(t *testing.T) {
 		{"an address that is none", ours("STORE", `{"ip":"203.0.113.300/32","names":["cn:a"],`+times+`}`), `grants[0]: ip: invalid value \"203.0.113.300/32\"`, ""},
 		{"an address without a length", ours("STORE", `{"ip":"203.0.113.7","names":["cn:a"],`+times+`}`), "grants[0]: ip: invalid value", ""},
 		{"a mapped address", ours("STORE", `{"ip":"::ffff:203.0.113.7/128","names":["cn:a"],`+times+`}`), "grants[0]: ip: invalid value", ""},
+		{"an address with a zone", ours("STORE", `{"ip":"fe80::1%eth0/64","names":["cn:a"],`+times+`}`), "grants[0]: ip: invalid value", ""},
+		{"an address with more than its prefix", ours("STORE", `{"ip":"203.0.113.7/24","names":["cn:a"],`+times+`}`), "grants[0]: ip: invalid value", ""},
 		{"nobody", ours("STORE", `{"ip":"203.0.113.7/32","names":[],`+times+`}`), "grants[0]: names: want at least one", ""},
 		{"a name without a kind", ours("STORE", `{"ip":"203.0.113.7/32","names":["phone"],`+times+`}`), `grants[0]: names: invalid value \"phone\"`, ""},
 		{"no times", ours("STORE", `{"ip":"203.0.113.7/32","names":["cn:a"]}`), "grants[0]: want the times", ""},
 		{"no time of the first proof", ours("STORE", `{"ip":"203.0.113.7/32","names":["cn:a"],`+times[strings.Index(times, ",")+1:]+`}`), "grants[0]: want the times", ""},
+		{"no time of the last proof", ours("STORE", `{"ip":"203.0.113.7/32","names":["cn:a"],`+strings.Replace(times, "proved", "p", 1)+`}`), "grants[0]: want the times", ""},
 		{"no deadline", ours("STORE", `{"ip":"203.0.113.7/32","names":["cn:a"],`+times[:strings.LastIndex(times, ",")]+`}`), "grants[0]: want the times", ""},
 		{"one good grant and a bad one", ours("STORE", `{"ip":"203.0.113.7/32","names":["cn:a"],`+times+`},{"ip":"203.0.113.8/32","names":["cn:a","phone"],`+times+`}`), `grants[1]: names: invalid value \"phone\"`, ""},
 		{"a time that is none", ours("STORE", `{"ip":"203.0.113.7/32","names":["cn:a"],"learned":"yesterday"}`), "parsing time", ""},

@@ -1,6 +1,7 @@
 package mtlsallowlist
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -36,6 +37,39 @@ func TestMetricsCount(t *testing.T) {
 	h.now = h.now.Add(time.Hour)
 	if got := h.get("status", "/metrics", "").Body.String(); !strings.Contains(got, `mtlsallowlist_grants{store="`+h.store("default")+`"} 0`) {
 		t.Errorf("after an hour: %s", got)
+	}
+}
+
+// TestLookingAtTheMetricsChangesNone since an enforcer counts by a pointer that it holds.
+func TestLookingAtTheMetricsChangesNone(t *testing.T) {
+	h := newHouse(t, map[string]Config{"enforce": {Mode: "enforce"}, "status": {Mode: "status", Proof: "request"}})
+	for _, want := range []string{"1", "2", "3"} {
+		h.walk("a stranger", "enforce 203.0.113.7=403")
+		got := h.get("status", "/metrics", "").Body.String()
+		if want := `mtlsallowlist_rejected_total{store="` + h.store("default") + `",reason="not on the allowlist"} ` + want + "\n"; !strings.Contains(got, want) {
+			t.Errorf("the metrics lack %q: %s", want, got)
+		}
+		if strings.Count(got, "reason=") != 1 {
+			t.Errorf("want one sample with a reason: %s", got)
+		}
+	}
+}
+
+func TestReasonsComeInOrder(t *testing.T) {
+	counts := map[string]*int{}
+	for _, why := range strings.Split("hgfedcba", "") {
+		counts[why] = new(int)
+	}
+	if got := strings.Join(sortedKeys(counts), ""); got != "abcdefgh" {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestAnIdentityOfOneNameIsTold(t *testing.T) {
+	h := newHouse(t, map[string]Config{"status": {Mode: "status", Proof: "request", IdentityHeader: "X-User", Identities: []string{"header:alice"}}})
+	h.fetch("status", "GET", "/", "203.0.113.7", http.Header{"X-User": {"bob"}})
+	if want := `ip=203.0.113.7 identity=header:bob fingerprint="" serial="" remote=203.0.113.7:4711 reason="identity not among identities"`; !strings.Contains(h.log.String(), want) {
+		t.Errorf("the log lacks %s: %s", want, h.log.String())
 	}
 }
 

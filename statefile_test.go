@@ -529,3 +529,127 @@ func TestParallelProofsAreAllOnDisk(t *testing.T) {
 		t.Errorf("got %d grants, want 80", got)
 	}
 }
+
+func TestAReloadWritesNothingUnlessTheLastWriteFailed(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "state")
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(folder, "state.json")
+	configs := map[string]Config{"learn": {Mode: "learn", StateFile: path}}
+	h := newHouse(t, configs)
+	h.walk("a phone", "learn 203.0.113.7 cn:phone=200")
+	file := openStore(h.store("default")).stateFile()
+	before := file.fresh()
+	h.now = h.now.Add(time.Second)
+	if h.handlers = h.reload(configs); !file.fresh().Equal(before) {
+		t.Errorf("the reload wrote the file")
+	}
+	if err := os.RemoveAll(folder); err != nil {
+		t.Fatal(err)
+	}
+	h.walk("without a disk", "learn 203.0.113.8 cn:pad=200")
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	h.handlers = h.reload(configs)
+	if got := len(saved(t, path).Grants); got != 2 {
+		t.Errorf("after the reload the file holds %d grants, want 2", got)
+	}
+}
+
+func TestARelativePathInAFolderThatIsGone(t *testing.T) {
+	folder, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone := filepath.Join(t.TempDir(), "gone")
+	if err := errors.Join(os.Mkdir(gone, 0o700), os.Chdir(gone), os.Remove(gone)); err != nil {
+		t.Fatal(err)
+	}
+	h := newHouse(t, nil)
+	config := &Config{Mode: "learn", Store: []string{h.store("a")}, StateFile: "state.json"}
+	_, err = newHandler(context.Background(), http.NotFoundHandler(), config, "learn", h.clock(), h.logger)
+	if err == nil || !strings.Contains(err.Error(), "getwd") || openStore(h.store("a")).stateFile() != nil {
+		t.Errorf("got %v, want that there is no such folder", err)
+	}
+	if err := os.Chdir(folder); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAFileOfAStoreThatIsGoneIsTakenOverOnlyIfItIsEmpty(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.json")
+	h := newHouse(t, map[string]Config{"a": {Mode: "learn", TTL: "1h", Store: []string{"a"}, StateFile: path}})
+	h.walk("a phone", "a 203.0.113.7 cn:phone=200")
+	h.cancel()
+	live := context.Background()
+	take := func() error {
+		config := &Config{Mode: "learn", TTL: "1h", Store: []string{h.store("b")}, StateFile: path}
+		handler, err := newHandler(live, http.NotFoundHandler(), config, "b", h.clock(), h.logger)
+		h.handlers["b"] = handler
+		return err
+	}
+	if err := take(); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("it keeps the store %q, not %q", h.store("a"), h.store("b"))) {
+		t.Errorf("got %v, want that it is another store's", err)
+	}
+	if got := saved(t, path); got.Store != h.store("a") || got.ips() != "203.0.113.7" {
+		t.Errorf("the file holds %v, want what it did", got)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < 2; i++ {
+		if err := take(); err != nil {
+			t.Errorf("without the file: %v", err)
+		}
+	}
+	h.answer("b", "203.0.113.8:1", verified(certificate("cn:pad")))
+	if got := saved(t, path); got.Store != h.store("b") || got.ips() != "203.0.113.8" {
+		t.Errorf("the file holds %v, want the pad alone", got)
+	}
+}
+
+func TestAFileThatCantBeSetAside(t *testing.T) {
+	folder := t.TempDir()
+	path := filepath.Join(folder, strings.Repeat("x", 230)) // too long for more than a number at its end
+	if err := os.WriteFile(path, []byte("torn"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h := newHouse(t, nil)
+	config := &Config{Mode: "learn", Store: []string{h.store("a")}, StateFile: path}
+	_, err := newHandler(context.Background(), http.NotFoundHandler(), config, "learn", h.clock(), h.logger)
+	if err == nil || !strings.Contains(err.Error(), "file name too long") {
+		t.Errorf("got %v, want that the name is too long", err)
+	}
+	if data, _ := os.ReadFile(path); string(data) != "torn" {
+		t.Errorf("the file is now %q", data)
+	}
+}
+
+// TestAFileThatCantTakeItsPlace is about a folder that stands there.
+func TestAFileThatCantTakeItsPlace(t *testing.T) {
+	folder := t.TempDir()
+	path := filepath.Join(folder, "state.json")
+	h := newHouse(t, map[string]Config{"learn": {Mode: "learn", StateFile: path}})
+	if err := errors.Join(os.Remove(path), os.Mkdir(path, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	h.walk("a phone", "learn 203.0.113.7 cn:phone=200")
+	if err := openStore(h.store("default")).stateFile().failure(); err == nil {
+		t.Errorf("what isn't on disk is said to be")
+	}
+	if entries, _ := os.ReadDir(folder); len(entries) != 1 {
+		t.Errorf("the folder holds %v, want nothing that was being written", entries)
+	}
+}
+
+func TestAFolderThatIsNotThere(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "none", "state.json")
+	h := newHouse(t, nil)
+	config := &Config{Mode: "learn", Store: []string{h.store("a")}, StateFile: path}
+	_, err := newHandler(context.Background(), http.NotFoundHandler(), config, "learn", h.clock(), h.logger)
+	if err == nil || !strings.Contains(err.Error(), "no such file or directory") || openStore(h.store("a")).stateFile() != nil {
+		t.Errorf("got %v, want that there is no such folder, and no file for the store", err)
+	}
+}

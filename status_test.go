@@ -188,6 +188,9 @@ func TestTheListingTellsAll(t *testing.T) {
 	if you := h.listing("status", "203.0.113.8").You; you != (listedViewer{IP: "203.0.113.8/32"}) {
 		t.Errorf("a stranger is told %v", you)
 	}
+	if you := h.listing("status", "nobody").You; you != (listedViewer{}) {
+		t.Errorf("who has no address is told %v", you)
+	}
 	h.walk("later", "wait 58m")
 	if l := h.listing("status", "203.0.113.7"); len(l.Stores[0].Grants) != 1 || !l.You.Admitted {
 		t.Errorf("after an hour: got %v", l)

@@ -45,7 +45,7 @@ killed by TestSum: sum: return total -> 0
 survived: idle: drop case "a", "b"
 survived: idle: drop case "a"
 survived: idle: drop case "b"
-survived: idle: drop kind = "c"
+survived: idle: not assigned: kind = "c"
 survived: idle: return kind -> ""
 does not compile: idle: 255 -> 256
 survived: idle: 255 -> 254

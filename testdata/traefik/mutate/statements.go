@@ -46,25 +46,19 @@ func (f *finder) drops(list []ast.Stmt) {
 	}
 }
 
-// dropAssignment keeps what is computed, so that what it uses is used.
+// dropAssignment drops an assignment, with and without the call that it is of.
 func (f *finder) dropAssignment(s *ast.AssignStmt) {
-	switch s.Tok {
-	case token.DEFINE:
-		// without it nothing compiles
-	case token.ASSIGN:
-		blanks := strings.TrimSuffix(strings.Repeat("_, ", len(s.Lhs)), ", ")
-		if f.node(s.Rhs[0]) == "nil" {
-			f.drop(s)
-			return
-		}
-		if f.code(s.Pos(), s.TokPos) != blanks+" " {
-			f.change(s.Pos(), s.TokPos, blanks+" ", "drop "+brief(f.node(s)))
-			return
-		}
-		if _, ok := s.Rhs[0].(*ast.CallExpr); ok {
-			f.drop(s)
-		}
-	default:
+	if s.Tok == token.DEFINE {
+		return // without it nothing compiles
+	}
+	blanks := strings.TrimSuffix(strings.Repeat("_, ", len(s.Lhs)), ", ") + " "
+	if s.Tok != token.ASSIGN || f.node(s.Rhs[0]) == "nil" || f.code(s.Pos(), s.TokPos) == blanks {
+		f.drop(s)
+		return
+	}
+	// What is computed still is, so that what it uses is used.
+	f.change(s.Pos(), s.TokPos, blanks, "not assigned: "+brief(f.node(s)))
+	if _, ok := s.Rhs[0].(*ast.CallExpr); ok {
 		f.drop(s)
 	}
 }

@@ -22,7 +22,7 @@ func TestAProofIsTakenOncePerConnection(t *testing.T) {
 		{"with a full store", Config{MaxIPs: "1"}, 1},
 		{"with one IP per identity", Config{MaxIPsPerIdentity: "1"}, 1},
 		{"with more IPs per identity than it has", Config{MaxIPsPerIdentity: "2"}, 1},
-		{"behind a proxy, where a connection is of many clients", Config{IPStrategy: IPStrategy{Depth: "1"}}, 3},
+		{"behind a proxy, where a connection is of many clients", Config{IPStrategy: IPStrategy{Depth: "1"}}, 4},
 	} {
 		row.config.Mode, row.config.Store = "learn", []string{h.store(row.name)}
 		s, err := parse(&row.config)
@@ -38,12 +38,14 @@ func TestAProofIsTakenOncePerConnection(t *testing.T) {
 		next := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
 		handler := newLearner(*s, next, nil, h.clock(), teller{log: h.logger, store: s.stores[0]}).handler()
 		state := verified(certificate("cn:p"))
-		for i := 0; i < 3; i++ {
+		state.VerifiedChains[0][0].NotAfter = h.now.Add(2 * time.Hour) // the moment of the last request
+		for _, wait := range []time.Duration{0, 0, time.Hour, time.Hour} {
+			h.now = h.now.Add(wait)
 			req := &http.Request{RemoteAddr: "203.0.113.7:1", TLS: state, Header: http.Header{"X-Forwarded-For": {"203.0.113.7"}}}
 			handler.ServeHTTP(httptest.NewRecorder(), req)
 		}
 		if reads != row.want {
-			t.Errorf("%s: three requests read %d addresses, want %d", row.name, reads, row.want)
+			t.Errorf("%s: four requests read %d addresses, want %d", row.name, reads, row.want)
 		}
 	}
 }

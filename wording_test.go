@@ -22,6 +22,17 @@ func TestSpans(t *testing.T) {
 	}
 }
 
+func TestAgo(t *testing.T) {
+	for _, row := range []struct {
+		d    time.Duration
+		want string
+	}{{0, "just now"}, {time.Second - 1, "just now"}, {time.Second, "1 s ago"}, {90 * time.Minute, "1 h 30 min ago"}} {
+		if got := ago(row.d); got != row.want {
+			t.Errorf("%v: got %q, want %q", row.d, got, row.want)
+		}
+	}
+}
+
 func TestPrintable(t *testing.T) {
 	for text, want := range map[string]string{
 		"cn:phone":               "cn:phone",
@@ -39,7 +50,7 @@ func TestPrintable(t *testing.T) {
 }
 
 func TestPercent(t *testing.T) {
-	for _, row := range [][3]int{{0, 10, 0}, {1, 10, 10}, {10, 10, 100}, {11, 10, 100}, {-1, 10, 0}, {1, 0, 0}, {1 << 40, 1 << 41, 50}, {999, 1000, 99}} {
+	for _, row := range [][3]int{{0, 10, 0}, {1, 10, 10}, {10, 10, 100}, {11, 10, 100}, {-1, 10, 0}, {1, 0, 0}, {1, 1, 100}, {1 << 40, 1 << 41, 50}, {999, 1000, 99}} {
 		if got := percent(row[0], row[1]); got != row[2] {
 			t.Errorf("%d of %d: got %d, want %d", row[0], row[1], got, row[2])
 		}

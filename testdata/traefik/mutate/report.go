@@ -22,7 +22,7 @@ func (s *series) report(w io.Writer, known explanations, looked func(place) bool
 			why = "NOT EXPLAINED"
 			unexplained++
 		}
-		fmt.Fprintf(w, "%s:%d: %s\n    %s\n", m.file, m.line, m.place, why)
+		fmt.Fprintf(w, "%s:%d: %s\n    %s\n    %s\n    %s\n", m.file, m.line, m.function, m.code, m.change, why)
 	}
 	stale := known.stale(survivors, looked)
 	for _, place := range stale {

@@ -20,7 +20,7 @@ func TestEverySurvivorIsExplainedAndEveryExplanationIsNeeded(t *testing.T) {
 		says         string
 	}{
 		{"no survivor", nil, ``, "", true, "3 changes: 3 killed, 0 timed out, 0 survived (0 not explained); 0 more do not compile"},
-		{"a survivor without a word", []place{bound}, ``, "", false, "a.go:7: f: if n < 3 {: n < 3 -> <=\n    NOT EXPLAINED\n"},
+		{"a survivor without a word", []place{bound}, ``, "", false, "a.go:7: f\n    if n < 3 {\n    n < 3 -> <=\n    NOT EXPLAINED\n"},
 		{"an explained one", []place{bound}, `{a.go: {f: {"if n < 3 {": {"n < 3 -> <=": it is the same}}}}`, "", true, "<=\n    it is the same\n3 changes: 2 killed"},
 		{"another change to the same line", []place{count}, `{a.go: {f: {"if n < 3 {": {"n < 3 -> <=": it is the same}}}}`, "", false, "3 -> 4\n    NOT EXPLAINED"},
 		{"an explanation of nothing", nil, `{a.go: {f: {"if n < 3 {": {"n < 3 -> <=": it is the same}}}}`, "", false, "a.go: f: if n < 3 {: n < 3 -> <=\n    EXPLAINED, BUT NO SURVIVOR"},

@@ -20,7 +20,8 @@ func (f *finder) statement(s ast.Stmt) {
 			f.force(s.Cond, false)
 		}
 	case *ast.RangeStmt:
-		f.change(s.Body.Lbrace, s.Body.Lbrace+1, "{ break;", "no round of "+brief(f.code(s.Pos(), s.Body.Lbrace)))
+		header := f.code(s.Pos(), s.Body.Lbrace)
+		f.change(s.Pos(), s.Body.Lbrace+1, header+"{ break;", "no round of "+brief(header))
 	case *ast.SwitchStmt:
 		f.cases(s.Body, s.Tag == nil)
 	case *ast.TypeSwitchStmt:

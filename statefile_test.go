@@ -564,6 +564,11 @@ func TestARelativePathInAFolderThatIsGone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer func() {
+		if err := os.Chdir(folder); err != nil {
+			t.Error(err)
+		}
+	}()
 	gone := filepath.Join(t.TempDir(), "gone")
 	if err := errors.Join(os.Mkdir(gone, 0o700), os.Chdir(gone), os.Remove(gone)); err != nil {
 		t.Fatal(err)
@@ -573,9 +578,6 @@ func TestARelativePathInAFolderThatIsGone(t *testing.T) {
 	_, err = newHandler(context.Background(), http.NotFoundHandler(), config, "learn", h.clock(), h.logger)
 	if err == nil || !strings.Contains(err.Error(), "getwd") || openStore(h.store("a")).stateFile() != nil {
 		t.Errorf("got %v, want that there is no such folder", err)
-	}
-	if err := os.Chdir(folder); err != nil {
-		t.Fatal(err)
 	}
 }
 

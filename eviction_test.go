@@ -39,7 +39,7 @@ func TestEveryEvictedGrantIsTold(t *testing.T) {
 		{"IPs of the identity, and then of all", 2, "C", "p0", limits{time.Hour, 1, 2}, "B:p0 A:p0 A:p1"},
 	} {
 		l := fill(row.names)
-		_, _, evicted := l.add(ipOf(row.ip), named(row.id), row.limits, at(t0)+1000)
+		_, _, _, evicted := l.add(ipOf(row.ip), named(row.id), row.limits, at(t0)+1000)
 		if got := lettersOf(evicted); got != row.want {
 			t.Errorf("%s: got %q, want %q", row.name, got, row.want)
 		}
@@ -59,7 +59,7 @@ func TestIdentitiesAreIndexedOnceAndOnlyForALimitOfTheirOwn(t *testing.T) {
 	if l.identities != nil {
 		t.Errorf("there is an index, which takes memory, before any limit")
 	}
-	_, _, evicted := l.add(ipOf("D"), named("p"), limits{time.Hour, 10, 3}, at(t0)+3)
+	_, _, _, evicted := l.add(ipOf("D"), named("p"), limits{time.Hour, 10, 3}, at(t0)+3)
 	if got := lettersOf(evicted); got != "A:p" {
 		t.Errorf("got %q, want the one proved longest ago, A:p", got)
 	}
@@ -91,7 +91,7 @@ func TestARenewalLeavesItsGrantWhereItIs(t *testing.T) {
 		{"unless it expires earlier", time.Hour, certified, 2 * time.Hour, 3, 1},
 		{"another certificate makes another grant", time.Hour, other, 2 * time.Hour, 3, 2},
 	} {
-		g, _, _ := l.add(ipOf("A"), row.id, limits{row.ttl, 10, 0}, at(start.Add(row.at)))
+		g, _, _, _ := l.add(ipOf("A"), row.id, limits{row.ttl, 10, 0}, at(start.Add(row.at)))
 		if due := at(start.Add(time.Duration(row.due) * time.Hour)); g.due != due || l.made != row.made {
 			t.Errorf("%s: got %v and %d, want %v and %d", row.name, g.due, l.made, due, row.made)
 		}

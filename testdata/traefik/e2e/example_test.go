@@ -26,6 +26,19 @@ func exampleFile(t *testing.T, name string) string {
 	return string(data)
 }
 
+// examplesCertificate returns a certificate for the hosts of the examples, and its key, in PEM.
+func examplesCertificate(t *testing.T) (certificate, key []byte) {
+	t.Helper()
+	server, err := home.ca.Issue(lab.Leaf{DNSNames: []string{"*.example.com"}, Server: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if key, err = lab.KeyPEM(server); err != nil {
+		t.Fatal(err)
+	}
+	return lab.CertPEM(server), key
+}
+
 // An outpost is a Traefik of its own that runs an example with home.example.com and photos.example.com.
 type outpost struct {
 	*lab.Traefik
@@ -38,15 +51,8 @@ type outpost struct {
 func startExample(t *testing.T, folder string, pairs ...string) *outpost {
 	t.Helper()
 	o := &outpost{dir: t.TempDir()}
-	server, err := home.ca.Issue(lab.Leaf{DNSNames: []string{"*.example.com"}, Server: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, err := lab.KeyPEM(server)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, pem := range map[string][]byte{"ca.pem": home.ca.PEM(), "server.pem": lab.CertPEM(server), "server-key.pem": key} {
+	server, key := examplesCertificate(t)
+	for name, pem := range map[string][]byte{"ca.pem": home.ca.PEM(), "server.pem": server, "server-key.pem": key} {
 		if err := os.WriteFile(filepath.Join(o.dir, name), pem, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -75,6 +81,7 @@ func startExample(t *testing.T, folder string, pairs ...string) *outpost {
 		"http://192.168.1.10:8123", home.backends["ha"].URL(),
 		"http://192.168.1.10:2283", home.backends["photos"].URL(),
 	)
+	var err error
 	o.Traefik, err = lab.Start(t.Context(), lab.Options{
 		Binary: home.binary, Dir: o.dir, LogLevel: "DEBUG", Static: static, OwnEntryPoints: true, Dynamic: dynamic,
 	})

@@ -25,16 +25,9 @@ func liveExample(t *testing.T, name string, pairs ...string) {
 	if err := yaml.Unmarshal([]byte(replaced(t, exampleFile(t, name), pairs...)), &configuration); err != nil {
 		t.Fatal(err)
 	}
-	server, err := home.ca.Issue(lab.Leaf{DNSNames: []string{"*.example.com"}, Server: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, err := lab.KeyPEM(server)
-	if err != nil {
-		t.Fatal(err)
-	}
+	server, key := examplesCertificate(t)
 	configuration["tls"] = map[string]any{"stores": map[string]any{"default": map[string]any{
-		"defaultCertificate": map[string]any{"certFile": string(lab.CertPEM(server)), "keyFile": string(key)},
+		"defaultCertificate": map[string]any{"certFile": string(server), "keyFile": string(key)},
 	}}}
 	if err := home.traefik.Configure(configuration); err != nil {
 		t.Fatal(err)

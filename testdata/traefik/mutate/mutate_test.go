@@ -153,3 +153,19 @@ func TestTestsThatFailAnyway(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestFilesAlikeAreTriedOneAfterTheOther(t *testing.T) {
+	folder := copyTiny(t)
+	for _, name := range []string{"a", "b"} {
+		text := "package tiny\n\nconst " + name + " = 1\n"
+		if err := os.WriteFile(filepath.Join(folder, name+".go"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, _ := try(t, folder, "")
+	for _, m := range s.mutants[:4] {
+		if got := s.trials[m].Verdict; got != survived {
+			t.Errorf("%s: %s: got %s, want %s", m.file, m.change, got, survived)
+		}
+	}
+}

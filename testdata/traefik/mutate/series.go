@@ -71,7 +71,7 @@ func (s *series) tryFile(ctx context.Context, source *source, mutants []*mutant)
 	}
 	return parallel(ctx, len(mutants), func(i int) error {
 		if i >= len(b.mutants) {
-			return s.tryAlone(ctx, i, alone[i-len(b.mutants)], together)
+			return s.tryAlone(ctx, alone[i-len(b.mutants)], together)
 		}
 		if wrong[b.mutants[i]] {
 			s.take(b.mutants[i], trial{Verdict: unbuilt})
@@ -82,8 +82,8 @@ func (s *series) tryFile(ctx context.Context, source *source, mutants []*mutant)
 }
 
 // tryAlone tries a mutant that can't be in a batch.
-func (s *series) tryAlone(ctx context.Context, number int, m *mutant, like *tests) error {
-	own, err := s.bench.buildOne(ctx, number, m)
+func (s *series) tryAlone(ctx context.Context, m *mutant, like *tests) error {
+	own, err := s.bench.buildOne(ctx, m)
 	if err != nil {
 		return err
 	}

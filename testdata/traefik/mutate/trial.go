@@ -28,7 +28,7 @@ type trial struct {
 }
 
 // maxMemory is how much a mutant may take, in KiB of address space: one that never stops growing ends by it.
-const maxMemory = 6 << 20
+const maxMemory = 3 << 20
 
 // tests are a package's, built.
 type tests struct {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,7 +17,7 @@ import (
 type workbench struct {
 	folder string // of the package, absolute
 	own    string // a folder for what is built
-	built  int
+	built  atomic.Int64
 
 	patience time.Duration // how much longer a mutant may take than ten times what the tests take
 }
@@ -54,22 +55,18 @@ func (w *workbench) buildBatch(ctx context.Context, b *batch) (*tests, map[*muta
 }
 
 // buildOne returns the tests of a mutant alone; nil if it doesn't compile.
-func (w *workbench) buildOne(ctx context.Context, number int, m *mutant) (*tests, error) {
-	path, faults, err := w.buildAs(ctx, fmt.Sprint("one-", number), map[string]string{m.source.path: m.whole()})
+func (w *workbench) buildOne(ctx context.Context, m *mutant) (*tests, error) {
+	path, faults, err := w.build(ctx, map[string]string{m.source.path: m.whole()})
 	if err != nil || len(faults) > 0 {
 		return nil, err
 	}
 	return &tests{path: path}, nil
 }
 
+// build builds the tests with other texts in the place of files, and returns where they are, or what the compiler says.
+// It is safe for concurrent use.
 func (w *workbench) build(ctx context.Context, replaced map[string]string) (path string, faults [][]string, err error) {
-	w.built++
-	return w.buildAs(ctx, fmt.Sprint("batch-", w.built), replaced)
-}
-
-// buildAs builds the tests with other texts in the place of files, and returns where they are, or what the compiler says.
-func (w *workbench) buildAs(ctx context.Context, name string, replaced map[string]string) (path string, faults [][]string, err error) {
-	own := filepath.Join(w.own, name)
+	own := filepath.Join(w.own, fmt.Sprint(w.built.Add(1)))
 	if err := os.Mkdir(own, 0o700); err != nil {
 		return "", nil, err
 	}

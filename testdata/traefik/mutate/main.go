@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -27,7 +28,7 @@ func main() {
 	change := flag.String("change", "", "regular expression of the changes to make, as they are printed; empty for all")
 	again := flag.Bool("again", false, "also try what has been tried before")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	ok, err := mutate(ctx, *folder, *explained, *record, *files, *change, *again)
 	if err != nil {

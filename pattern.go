@@ -44,12 +44,13 @@ func parsePattern(text string) (pattern, error) {
 }
 
 func isFingerprint(value string) bool {
-	digits := strings.Replace(value, "*", "", 1)
-	if len(digits)%2 == 1 {
+	before, after, open := strings.Cut(value, "*")
+	digits := before + after
+	if open && len(digits)%2 == 1 {
 		digits += "0" // DecodeString wants pairs
 	}
 	_, err := hex.DecodeString(digits)
-	return err == nil && (len(value) == 64 || (digits != value && len(value) < 64))
+	return err == nil && len(value) <= 64 && (open || len(value) == 64)
 }
 
 func (p pattern) match(name string) bool {

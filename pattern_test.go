@@ -52,6 +52,8 @@ func TestPatternFaults(t *testing.T) {
 		{"a star in the middle", "cn:a*b", "at its end or its start"},
 		{"two stars", "cn:*a*", `at most one "*"`},
 		{"a short fingerprint", "sha256:0123", "64 hexadecimal digits"},
+		{"a short fingerprint with half a byte", "sha256:012", "64 hexadecimal digits"},
+		{"a fingerprint that lacks a digit", "sha256:" + someSum[:63], "64 hexadecimal digits"},
 		{"a long fingerprint", "sha256:" + someSum + "00", "64 hexadecimal digits"},
 		{"a long fingerprint with a star", "sha256:" + someSum + "*", "64 hexadecimal digits"},
 		{"a fingerprint with two stars", "sha256:*01*", "64 hexadecimal digits"},

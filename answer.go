@@ -49,13 +49,13 @@ func (a *answer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return conn, buffered, err
 }
 
-// begin takes the first status for that of the response, as net/http does.
+// begin takes the first status from 200 on for that of the response, as net/http does.
 func (a *answer) begin(status int) {
 	if a.begun {
 		return
 	}
 	a.begun = true
-	if status >= 200 && status < 300 {
+	if status < 300 {
 		a.succeeded()
 	}
 }

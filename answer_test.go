@@ -54,6 +54,7 @@ func TestWhichAnswersAreAProof(t *testing.T) {
 		{"nothing at all", "GET", func(http.ResponseWriter, *http.Request) {}, 200, true},
 		{"early hints, then 200", "GET", status(103, 200), 200, true},
 		{"early hints, then 404", "GET", status(103, 404), 404, false},
+		{"a status of nobody below 200, then 200", "GET", status(199, 200), 200, true},
 		{"300", "GET", status(300), 300, false},
 		{"302", "GET", status(302), 302, false},
 		{"304", "GET", status(304), 304, false},
@@ -62,7 +63,7 @@ func TestWhichAnswersAreAProof(t *testing.T) {
 		{"404, then 200, which nobody sees", "GET", status(404, 200), 404, false},
 		{"404 with text", "GET", func(rw http.ResponseWriter, _ *http.Request) { http.Error(rw, "no such link", 404) }, 404, false},
 		{"500", "GET", status(500), 500, false},
-		{"200 to OPTIONS, which many services answer on every path", "OPTIONS", status(200), 200, false},
+		{"204 to OPTIONS, which many services answer on every path", "OPTIONS", status(204), 204, false},
 		{"200 to TRACE", "TRACE", status(200), 200, false},
 		{"200 to a method of nobody", "LINK", status(200), 200, false},
 	} {
@@ -107,6 +108,65 @@ func TestTheAnswerIsLearnedBeforeItIsSeen(t *testing.T) {
 	}
 	if got := strings.Count(h.log.String(), "msg=learned"); got != 1 {
 		t.Errorf("learned %d times, want once", got)
+	}
+}
+
+// TestTheHeadIsLearnedBeforeItIsSeen looks from within a service that has answered with a status alone.
+func TestTheHeadIsLearnedBeforeItIsSeen(t *testing.T) {
+	h := newHouse(t, map[string]Config{"share": {Mode: "learn", Proof: "response"}, "photos": {Mode: "enforce"}})
+	h.service = func(out http.ResponseWriter, req *http.Request) {
+		h.service = nil
+		out.WriteHeader(http.StatusOK)
+		if got := h.asks("photos", http.MethodGet); got != 200 {
+			t.Errorf("after the status: got %d, want 200", got)
+		}
+	}
+	h.asks("share", http.MethodGet)
+}
+
+func TestWhichStatusesAreFlushed(t *testing.T) {
+	for _, row := range []struct {
+		status  int
+		flushed bool
+	}{{103, false}, {199, false}, {200, true}, {201, true}, {204, false}, {206, true}, {304, false}, {404, true}} {
+		rw := httptest.NewRecorder()
+		a := &answer{rw: rw, succeeded: func() {}}
+		a.WriteHeader(row.status)
+		if rw.Flushed != row.flushed {
+			t.Errorf("%d: flushed %v, want %v", row.status, rw.Flushed, row.flushed)
+		}
+	}
+}
+
+// TestAHijackedConnectionProvesNothing hands one over as for a WebSocket, and asks in vain where there is none.
+func TestAHijackedConnectionProvesNothing(t *testing.T) {
+	h := newHouse(t, map[string]Config{"share": {Mode: "learn", Proof: "response"}, "photos": {Mode: "enforce"}})
+	h.service = func(rw http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(rw).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		fmt.Fprint(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+	}
+	if got := h.asksOver(http.MethodGet); got != 101 {
+		t.Errorf("got %d, want 101", got)
+	}
+	h.service = nil
+	if got := h.asks("photos", http.MethodGet); got != 403 {
+		t.Errorf("after the WebSocket: got %d, want 403", got)
+	}
+	h.service = func(rw http.ResponseWriter, _ *http.Request) {
+		if _, _, err := http.NewResponseController(rw).Hijack(); err == nil {
+			t.Error("a recorder has handed over a connection")
+		}
+		rw.WriteHeader(http.StatusOK)
+	}
+	h.asks("share", http.MethodGet)
+	h.service = nil
+	if got := h.asks("photos", http.MethodGet); got != 200 {
+		t.Errorf("after an answer instead: got %d, want 200", got)
 	}
 }
 

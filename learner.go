@@ -52,12 +52,10 @@ func newLearner(s settings, next, unproven http.Handler, clock clock, teller tel
 
 // handler returns the fast path, for a connection whose certificate was taken before: while that is valid, and the
 // grant holds and keeps the limits, the grant is renewed. All else is for decide. As with the enforcer, there is no
-// call of ours, fields are captured, and nothing can panic between Lock and Unlock. For other proofs there is none.
+// call of ours, fields are captured, and nothing can panic between Lock and Unlock. Only certificates
+// are remembered: on a connection of another proxy, requests are of many users.
 func (l *learner) handler() http.Handler {
-	switch l.proof {
-	case proofRequest:
-		return http.HandlerFunc(l.decide)
-	case proofResponse:
+	if l.proof == proofResponse {
 		return http.HandlerFunc(l.await)
 	}
 	next := l.next

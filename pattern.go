@@ -46,7 +46,7 @@ func parsePattern(text string) (pattern, error) {
 func isFingerprint(value string) bool {
 	before, after, open := strings.Cut(value, "*")
 	digits := before + after
-	if open && len(digits)%2 == 1 {
+	if len(digits)%2 == 1 {
 		digits += "0" // DecodeString wants pairs
 	}
 	_, err := hex.DecodeString(digits)

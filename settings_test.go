@@ -157,6 +157,15 @@ func TestValuesAsLabelsGiveThem(t *testing.T) {
 	}
 }
 
+func TestAFaultOfTheProofIsToldOnce(t *testing.T) {
+	for _, proof := range []string{"response", "cookie"} {
+		_, err := parse(&Config{Mode: "either", Proof: proof})
+		if err == nil || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: got %v, want one fault", proof, err)
+		}
+	}
+}
+
 func TestParseWritesNothingBack(t *testing.T) {
 	fresh := func() *Config {
 		return &Config{Mode: "enforce", Store: []string{" a"}, Identities: []string{" dns:A"}, SourceRange: []string{" ::ffff:10.0.0.1"}}

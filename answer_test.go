@@ -55,6 +55,7 @@ func TestWhichAnswersAreAProof(t *testing.T) {
 		{"early hints, then 200", "GET", status(103, 200), 200, true},
 		{"early hints, then 404", "GET", status(103, 404), 404, false},
 		{"a status of nobody below 200, then 200", "GET", status(199, 200), 200, true},
+		{"a status of nobody below 200, then 404", "GET", status(199, 404), 404, false},
 		{"300", "GET", status(300), 300, false},
 		{"302", "GET", status(302), 302, false},
 		{"304", "GET", status(304), 304, false},

@@ -1,16 +1,21 @@
 package mtlsallowlist
 
 import (
+	"crypto/tls"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 )
 
+// oneConnection is that on which all requests of asks come.
+var oneConnection = &tls.ConnectionState{}
+
 // asks sends a request of 203.0.113.7 with header lines ("X-User: alice") to a middleware, and returns the status.
 func (h *house) asks(middleware, method string, lines ...string) int {
 	req := httptest.NewRequest(method, "https://home.example/", nil)
 	req.RemoteAddr = "203.0.113.7:4711"
+	req.TLS = oneConnection
 	for _, line := range lines {
 		key, value, _ := strings.Cut(line, ": ")
 		req.Header[key] = append(req.Header[key], value)

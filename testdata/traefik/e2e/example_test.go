@@ -39,6 +39,24 @@ func examplesCertificate(t *testing.T) (certificate, key []byte) {
 	return lab.CertPEM(server), key
 }
 
+// liveExample makes a dynamic configuration below examples/ that of the home's Traefik, with its pairs of texts replaced,
+// and a certificate for its hosts instead of the resolver.
+func liveExample(t *testing.T, name string, pairs ...string) {
+	t.Helper()
+	pairs = append(pairs, "certResolver: letsencrypt", "options: default")
+	var configuration map[string]any
+	if err := yaml.Unmarshal([]byte(replaced(t, exampleFile(t, name), pairs...)), &configuration); err != nil {
+		t.Fatal(err)
+	}
+	server, key := examplesCertificate(t)
+	configuration["tls"] = map[string]any{"stores": map[string]any{"default": map[string]any{
+		"defaultCertificate": map[string]any{"certFile": string(server), "keyFile": string(key)},
+	}}}
+	if err := home.traefik.Configure(configuration); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // An outpost is a Traefik of its own that runs an example with home.example.com and photos.example.com.
 type outpost struct {
 	*lab.Traefik

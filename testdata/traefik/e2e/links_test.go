@@ -108,7 +108,7 @@ func TestARightLinkOpensItsStore(t *testing.T) {
 		{"early hints of a right link", http.MethodGet, "/s/hints/200", 200, true},
 		{"a right link", http.MethodGet, "/s/right", 200, true},
 		{"a right link, asked for its size", http.MethodHead, "/s/right", 200, true},
-		{"a right link, asked for its options", http.MethodOptions, "/s/wrong", 200, false},
+		{"a right link, asked for its options", http.MethodOptions, "/s/right", 200, false},
 		{"a link with nothing behind it", http.MethodGet, "/s/status/204", 204, true},
 		{"a film", http.MethodGet, "/s/film", 200, true},
 	} {

@@ -11,28 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"go.yaml.in/yaml/v3"
-
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
 )
-
-// liveExample makes a dynamic configuration below examples/ that of the home's Traefik, with its pairs of texts replaced,
-// and a certificate for its hosts instead of the resolver.
-func liveExample(t *testing.T, name string, pairs ...string) {
-	t.Helper()
-	pairs = append(pairs, "certResolver: letsencrypt", "options: default")
-	var configuration map[string]any
-	if err := yaml.Unmarshal([]byte(replaced(t, exampleFile(t, name), pairs...)), &configuration); err != nil {
-		t.Fatal(err)
-	}
-	server, key := examplesCertificate(t)
-	configuration["tls"] = map[string]any{"stores": map[string]any{"default": map[string]any{
-		"defaultCertificate": map[string]any{"certFile": string(server), "keyFile": string(key)},
-	}}}
-	if err := home.traefik.Configure(configuration); err != nil {
-		t.Fatal(err)
-	}
-}
 
 // authelia answers Traefik's forwardAuth by the client's cookie: one of a user, one that it lets pass as nobody.
 func authelia(t *testing.T) *httptest.Server {

@@ -5,7 +5,7 @@
 # make pictures  those of the status page, in .cache/pictures; one of them is the readme's
 # make mutate  change the plugin in one place at a time, and see that its tests notice (15 minutes the first time; then only
 #             what may have changed). MUTATE="-files enforcer.go" for some of it; -help tells more
-# make bench  what it costs, in ratios (8 minutes); its table in the readme is made by it, too
+# make bench  what it costs, in ratios (12 minutes); its table in the readme is made by it, too
 
 MODULE   := github.com/mtlsallowlist/mtlsallowlist
 TRAEFIK  := testdata/traefik

@@ -27,10 +27,11 @@ func main() {
 	files := flag.String("files", "", "names of the files to change, with commas between them; empty for all")
 	change := flag.String("change", "", "regular expression of the changes to make, as they are printed; empty for all")
 	again := flag.Bool("again", false, "also try what has been tried before")
+	slow := flag.String("slow", "startRedis", "name of the function whose callers among the tests take too long, and are left out")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	ok, err := mutate(ctx, *folder, *explained, *record, *files, *change, *again)
+	ok, err := mutate(ctx, *folder, *explained, *record, *files, *change, *slow, *again)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "mutate:", err)
 	}
@@ -39,7 +40,7 @@ func main() {
 	}
 }
 
-func mutate(ctx context.Context, folder, explained, record, files, change string, again bool) (ok bool, err error) {
+func mutate(ctx context.Context, folder, explained, record, files, change, slow string, again bool) (ok bool, err error) {
 	chosen, err := newChoice(files, change)
 	if err != nil {
 		return false, err
@@ -68,7 +69,7 @@ func mutate(ctx context.Context, folder, explained, record, files, change string
 		return false, err
 	}
 	defer os.RemoveAll(own)
-	s := &series{bench: &workbench{folder: folder, own: own, patience: 5 * time.Second}, results: results, again: again, progress: os.Stderr}
+	s := &series{bench: &workbench{folder: folder, own: own, slow: testsThatCall(slow, tests), patience: 5 * time.Second}, results: results, again: again, progress: os.Stderr}
 	for _, file := range code {
 		for _, m := range find(file) {
 			if chosen.has(m.place) {

@@ -169,3 +169,29 @@ func TestFilesAlikeAreTriedOneAfterTheOther(t *testing.T) {
 		}
 	}
 }
+
+func TestSlowTestsAreLeftOut(t *testing.T) {
+	folder := copyTiny(t)
+	edit(t, filepath.Join(folder, "tiny_test.go"), "got != 6", "got == 6") // it fails
+	code, tests, err := readPackage(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct {
+		slow, fault string
+	}{
+		{"", "without any change the tests don't pass: killed TestSum"},
+		{"check", "without any change the tests don't pass: killed TestSum"},
+		{"sum", ""},
+	} {
+		bench := &workbench{folder: folder, own: t.TempDir(), slow: testsThatCall(row.slow, tests)}
+		built, _, err := bench.buildBatch(context.Background(), &batch{source: code[0]})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = built.measure(context.Background())
+		if (err == nil) != (row.fault == "") || err != nil && !strings.HasPrefix(err.Error(), row.fault) {
+			t.Errorf("without those that call %q: got %v, want %q", row.slow, err, row.fault)
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"strings"
 	"time"
 )
 
@@ -33,6 +34,7 @@ const maxMemory = 3 << 20
 // tests are a package's, built.
 type tests struct {
 	path    string
+	slow    []string // names of those that are left out
 	timeout time.Duration
 }
 
@@ -66,8 +68,8 @@ func (t *tests) run(ctx context.Context, number int) (trial, string, error) {
 	limited, cancel := context.WithTimeout(ctx, t.timeout)
 	defer cancel()
 	// Without a timeout of Go's own, the runtime itself notices when all goroutines wait for each other.
-	script := fmt.Sprintf(`ulimit -v %d && exec "$0" -test.failfast -test.v -test.timeout=0`, maxMemory)
-	cmd := exec.CommandContext(limited, "sh", "-c", script, t.path)
+	script := fmt.Sprintf(`ulimit -v %d && exec "$0" -test.failfast -test.v -test.timeout=0 -test.skip="$1"`, maxMemory)
+	cmd := exec.CommandContext(limited, "sh", "-c", script, t.path, t.skipped())
 	cmd.Dir = own
 	cmd.Env = append(os.Environ(), "TMPDIR="+own, fmt.Sprintf("MUTANT=%d", number))
 	var output bytes.Buffer
@@ -89,4 +91,12 @@ func (t *tests) run(ctx context.Context, number int) (trial, string, error) {
 		got.Test = string(runs[len(runs)-1][1])
 	}
 	return got, output.String(), nil
+}
+
+// skipped is a regular expression for what -test.skip leaves out; empty for nothing.
+func (t *tests) skipped() string {
+	if len(t.slow) == 0 {
+		return ""
+	}
+	return "^(" + strings.Join(t.slow, "|") + ")$"
 }

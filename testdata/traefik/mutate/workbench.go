@@ -19,6 +19,7 @@ type workbench struct {
 	own    string // a folder for what is built
 	built  atomic.Int64
 
+	slow     []string      // names of tests that are left out
 	patience time.Duration // how much longer a mutant may take than ten times what the tests take
 }
 
@@ -39,7 +40,7 @@ func (w *workbench) buildBatch(ctx context.Context, b *batch) (*tests, map[*muta
 			return nil, nil, err
 		}
 		if len(faults) == 0 {
-			return &tests{path: path, timeout: w.patience}, wrong, nil
+			return &tests{path: path, slow: w.slow, timeout: w.patience}, wrong, nil
 		}
 		before := len(wrong)
 		for _, fault := range faults {
@@ -60,7 +61,7 @@ func (w *workbench) buildOne(ctx context.Context, m *mutant) (*tests, error) {
 	if err != nil || len(faults) > 0 {
 		return nil, err
 	}
-	return &tests{path: path}, nil
+	return &tests{path: path, slow: w.slow}, nil
 }
 
 // build builds the tests with other texts in the place of files, and returns where they are, or what the compiler says.

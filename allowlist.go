@@ -5,7 +5,6 @@ import (
 	"container/list"
 	"net/netip"
 	"slices"
-	"sort"
 	"time"
 )
 
@@ -55,15 +54,7 @@ func (l *allowlist) find(ip netip.Prefix, who patterns, now moment) *grant {
 // a certificate newer than all of its before, and the grants that had to go because of the limits.
 func (l *allowlist) add(ip netip.Prefix, id identity, limits limits, now moment) (g *grant, learned, newer bool, evicted []*grant) {
 	l.removeExpired(now)
-	if limits.maxIPsPerIdentity > 0 && l.identities == nil {
-		l.indexIdentities()
-	}
-	a := l.addresses[ip]
-	if a == nil {
-		a = &address{ip: ip}
-		a.recency = l.recency.PushBack(a)
-		l.addresses[ip] = a
-	}
+	a := l.addressFor(ip, limits)
 	g = a.grantOf(id.name())
 	if g == nil {
 		learned = true
@@ -85,6 +76,20 @@ func (l *allowlist) add(ip netip.Prefix, id identity, limits limits, now moment)
 	return g, learned, newer, evicted
 }
 
+// addressFor returns the address with that IP, which may be new, for a grant by those limits.
+func (l *allowlist) addressFor(ip netip.Prefix, limits limits) *address {
+	if limits.maxIPsPerIdentity > 0 && l.identities == nil {
+		l.indexIdentities()
+	}
+	a := l.addresses[ip]
+	if a == nil {
+		a = &address{ip: ip}
+		a.recency = l.recency.PushBack(a)
+		l.addresses[ip] = a
+	}
+	return a
+}
+
 func (l *allowlist) insert(g *grant, due moment) {
 	g.address.grants = append(g.address.grants, g)
 	if l.identities != nil {
@@ -93,27 +98,6 @@ func (l *allowlist) insert(g *grant, due moment) {
 	g.due = due
 	heap.Push(&l.due, g)
 	l.made++
-}
-
-// indexIdentities starts to keep the grants of each identity in order. It waits for the first learner that limits
-// them, since the index takes a quarter of the memory.
-func (l *allowlist) indexIdentities() {
-	grants := append([]*grant{}, l.due...)
-	sort.Slice(grants, func(i, j int) bool { return grants[i].proved < grants[j].proved })
-	l.identities = map[string]*list.List{}
-	for _, g := range grants {
-		l.index(g)
-	}
-}
-
-func (l *allowlist) index(g *grant) {
-	name := g.identity.name()
-	g.own = l.identities[name]
-	if g.own == nil {
-		g.own = list.New()
-		l.identities[name] = g.own
-	}
-	g.byIdentity = g.own.PushBack(g)
 }
 
 // replace puts a grant by another certificate of the same name in the place of old. Its other names may differ, so
@@ -189,6 +173,8 @@ func (l *allowlist) remove(g *grant) {
 	if len(kept) == 0 {
 		l.recency.Remove(a.recency)
 		delete(l.addresses, a.ip)
+	} else if g.stamp != 0 && g.proved > a.proved() {
+		l.orderAddress(a) // as if it had never been: other replicas may not have heard of it
 	}
 	if g.own != nil {
 		g.own.Remove(g.byIdentity)
@@ -199,18 +185,15 @@ func (l *allowlist) remove(g *grant) {
 	heap.Remove(&l.due, g.position)
 }
 
-// revoke removes the grants of the addresses in ips and of the identity with that name among its names, and returns
-// them. The zero ips and the empty name stand for all.
-func (l *allowlist) revoke(ips netip.Prefix, name string) (revoked []*grant) {
+// selected returns the grants of the addresses in ips and of the identity with that name among its names. The zero ips
+// and the empty name stand for all.
+func (l *allowlist) selected(ips netip.Prefix, name string) (selected []*grant) {
 	for _, g := range l.due {
 		if (!ips.IsValid() || ips.Overlaps(g.address.ip)) && (name == "" || slices.Contains(g.identity.names, name)) {
-			revoked = append(revoked, g)
+			selected = append(selected, g)
 		}
 	}
-	for _, g := range revoked {
-		l.remove(g)
-	}
-	return revoked
+	return selected
 }
 
 // restore puts back a grant for ip, which was proved before all that are here, and reports whether it could: it must

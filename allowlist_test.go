@@ -307,8 +307,8 @@ func TestWhatIsGoneIsNotHeldInMemory(t *testing.T) {
 		l.add(ipOf("A"), named(fmt.Sprint("p", i)), limits{time.Hour, 1, 0}, at(t0))
 	}
 	a := l.addresses[ipOf("A")]
-	l.revoke(ipOf("A"), "p7")
-	l.revoke(ipOf("A"), "p0")
+	l.remove(a.grantOf("p7"))
+	l.remove(a.grantOf("p0"))
 	for _, list := range [][]*grant{l.due, a.grants} {
 		for i, g := range list[:8] {
 			if (g != nil) != (i < 6) {

@@ -43,7 +43,7 @@ type proof struct {
 }
 
 func newLearner(s settings, next, unproven http.Handler, clock clock, teller teller) *learner {
-	teller.store.limit(s.limits.maxIPs)
+	teller.store.learnBy(terms{learner: true, limits: s.limits, allowPrivate: s.allowPrivate}, clock.since(epoch))
 	return &learner{
 		settings: s, next: next, unproven: unproven, prove: newProver(s.proof, s.identityHeader), clock: clock, teller: teller,
 		rejecter: newRejecter(s), store: s.stores[0], taken: map[string]*proof{},
@@ -141,7 +141,7 @@ func (l *learner) check(rw http.ResponseWriter, req *http.Request, now time.Time
 // has given a proof isn't to suffer from it.
 func (l *learner) take(req *http.Request, id identity, until, now time.Time) {
 	addr, _ := l.address(req) // if it can't be read, it is the zero Addr, which learn refuses
-	g, err := l.learn(addr, id, now)
+	g, _, err := l.learn(addr, id, now)
 	if err != nil {
 		l.note("not learned", err, req, addr, id, now)
 	}
@@ -158,12 +158,12 @@ func (l *learner) take(req *http.Request, id identity, until, now time.Time) {
 
 // learn records that id gave its proof at addr, and tells what is new. It returns no grant if addr is in the source
 // range, and fails if the address may not be learned.
-func (l *learner) learn(addr netip.Addr, id identity, now time.Time) (*grant, error) {
+func (l *learner) learn(addr netip.Addr, id identity, now time.Time) (g *grant, learned bool, err error) {
 	if l.sourceRange.contains(addr) {
-		return nil, nil
+		return nil, false, nil
 	}
-	if err := l.learnable(addr); err != nil {
-		return nil, err
+	if err := learnable(addr, l.allowPrivate); err != nil {
+		return nil, false, err
 	}
 	ip := clientPrefix(addr, l.ipv6Subnet)
 	g, learned, newer, evicted := l.store.learn(ip, id, l.limits, l.clock.since(epoch))
@@ -173,15 +173,15 @@ func (l *learner) learn(addr netip.Addr, id identity, now time.Time) (*grant, er
 	for _, gone := range evicted {
 		l.teller.tell(slog.LevelInfo, event{at: now, what: "evicted", ip: gone.address.ip, identity: gone.identity})
 	}
-	return g, nil
+	return g, learned, nil
 }
 
 // learnable returns why addr may not be learned; nil if it may.
-func (s *settings) learnable(addr netip.Addr) error {
+func learnable(addr netip.Addr, allowPrivate bool) error {
 	switch {
 	case !isUnicast(addr):
 		return errNoAddress
-	case !s.allowPrivate && !isPublic(addr):
+	case !allowPrivate && !isPublic(addr):
 		return errPrivate
 	}
 	return nil

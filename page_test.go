@@ -41,7 +41,7 @@ func TestThePageHasTheStyleThatItsPolicyAllows(t *testing.T) {
 
 func TestWhatThePageShowsOfAStore(t *testing.T) {
 	s := newStore("a\u202eb")
-	s.limit(2)
+	s.learnBy(terms{learner: true, limits: limits{maxIPs: 2}}, at(t0))
 	phone := identity{names: []string{"cn:phone", "dns:phone.lan", "email:a\u202e@b.c", byFingerprint + someSum}, serial: "c0ffee"}
 	wide := limits{time.Hour, 9, 0}
 	s.learn(ipOf("B"), phone, wide, at(t0))
@@ -81,7 +81,7 @@ func TestWhatThePageShowsOfAStore(t *testing.T) {
 		t.Errorf("of an empty store: got %+v", v)
 	}
 	one := newStore("c")
-	one.limit(1)
+	one.learnBy(terms{learner: true, limits: limits{maxIPs: 1}}, at(t0))
 	one.keepIn(&stateFile{path: "/state.json"})
 	if v := storeViewOf(one, "", t0); !v.Learns || v.Kept != "/state.json" || len(v.Problems) != 0 {
 		t.Errorf("of a store with a file: got %+v", v)

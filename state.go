@@ -15,9 +15,10 @@ const stateFormat = 1
 
 // A state is what a store holds, as it stands in its file.
 type state struct {
-	Format int          `json:"format"`
-	Store  string       `json:"store"`
-	Grants []savedGrant `json:"grants"` // the one proved last first
+	Format  int               `json:"format"`
+	Store   string            `json:"store"`
+	Grants  []savedGrant      `json:"grants"`            // the one proved last first
+	Revoked []savedRevocation `json:"revoked,omitempty"` // of which other replicas may not have heard
 }
 
 type savedGrant struct {
@@ -52,20 +53,34 @@ func parseState(data []byte) (state, error) {
 			return state{}, fmt.Errorf("grants[%d]: %w", i, err)
 		}
 	}
+	for i, r := range s.Revoked {
+		if err := r.check(); err != nil {
+			return state{}, fmt.Errorf("revoked[%d]: %w", i, err)
+		}
+	}
 	return s, nil
 }
 
 func (g savedGrant) check() error {
-	ip, err := netip.ParsePrefix(g.IP)
-	switch {
-	case err != nil || ip != ip.Masked() || ip.Addr().Is4In6():
-		return fmt.Errorf("ip: invalid value %q: want an address with its prefix length", g.IP)
-	case len(g.Names) == 0:
-		return errors.New("names: want at least one")
-	case g.Learned.IsZero() || g.Proved.IsZero() || g.Expires.IsZero():
+	if err := checkSaved(g.IP, g.Names); err != nil {
+		return err
+	}
+	if g.Learned.IsZero() || g.Proved.IsZero() || g.Expires.IsZero() {
 		return errors.New("want the times learned, proved and expires")
 	}
-	for _, name := range g.Names {
+	return nil
+}
+
+// checkSaved checks whose grant it is.
+func checkSaved(ip string, names []string) error {
+	prefix, err := netip.ParsePrefix(ip)
+	switch {
+	case err != nil || prefix != prefix.Masked() || prefix.Addr().Is4In6():
+		return fmt.Errorf("ip: invalid value %q: want an address with its prefix length", ip)
+	case len(names) == 0:
+		return errors.New("names: want at least one")
+	}
+	for _, name := range names {
 		if !strings.Contains(name, ":") {
 			return fmt.Errorf("names: invalid value %q: want kind:value", name)
 		}
@@ -77,6 +92,7 @@ func (g savedGrant) check() error {
 func (s *store) state(now time.Time) (saved state, changes int) {
 	saved = state{Format: stateFormat, Store: s.name, Grants: []savedGrant{}}
 	grants, changes := s.grants(now)
+	saved.Revoked = s.revocations(now)
 	for _, g := range grants {
 		saved.Grants = append(saved.Grants, savedGrant{
 			IP: g.ip.String(), Names: g.identity.names, Serial: g.identity.serial,
@@ -128,7 +144,7 @@ func (s *store) restore(saved []savedGrant, to *settings, now time.Time) int {
 	restored := 0
 	for _, g := range saved {
 		ip := netip.MustParsePrefix(g.IP)
-		if clientPrefix(ip.Addr(), to.ipv6Subnet) != ip || to.learnable(ip.Addr()) != nil {
+		if clientPrefix(ip.Addr(), to.ipv6Subnet) != ip || learnable(ip.Addr(), to.allowPrivate) != nil {
 			continue
 		}
 		again := &grant{
@@ -137,7 +153,7 @@ func (s *store) restore(saved []savedGrant, to *settings, now time.Time) int {
 			proved:   at - within(now.Sub(g.Proved), maxTTL),
 			expires:  at + within(g.Expires.Sub(now), within(g.Expires.Sub(g.Proved), maxTTL)), // the clock may have been set back
 		}
-		if s.list.restore(ip, again, to.limits, at) {
+		if s.list.restore(ip, again, to.limits, at) && s.restoredLocked(again) {
 			restored++
 		}
 	}

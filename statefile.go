@@ -99,6 +99,7 @@ func (f *stateFile) restore(t teller, s *settings, isNew bool, now time.Time) er
 		return f.setAside(t, "replaced", errors.New("the store has newer grants"), now)
 	}
 	restored := t.store.restore(saved.Grants, s, now)
+	t.store.restoreRevoked(saved.Revoked, now)
 	t.tell(slog.LevelInfo, event{at: now, what: "restored"}, "grants", restored, "dropped", len(saved.Grants)-restored, "stateFile", f.path)
 	return nil
 }

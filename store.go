@@ -14,12 +14,23 @@ type store struct {
 	mu      sync.Mutex // not an RWMutex: letting somebody in is counted, too
 	list    *allowlist
 	nobody  *grant // stands for having no grant, until there is a new one
-	maxIPs  int    // that of the learner made last; 0: there was none
+	terms   terms
 	counts  *counts
 	journal journal
 	changes int        // how many there were that a state file has to have
 	file    *stateFile // nil: none
+	sharing *sharing
 }
+
+// terms are how the learner that was made last learns. What other replicas have learned is taken over likewise.
+type terms struct {
+	learner      bool // there was one
+	limits       limits
+	allowPrivate bool
+}
+
+// noTerms are those of a store without a learner.
+var noTerms = terms{limits: limits{ttl: maxTTL, maxIPs: maxShared}, allowPrivate: true}
 
 // stores is the one piece of state of the package. It has to be package-level: Traefik makes new handlers
 // at every reload, and what was learned must be there for them.
@@ -30,7 +41,7 @@ var stores = struct {
 }{byName: map[string]*store{}, files: map[string]*stateFile{}}
 
 func newStore(name string) *store {
-	return &store{name: name, list: newAllowlist(), nobody: newNobody(), counts: newCounts(), journal: newJournal()}
+	return &store{name: name, list: newAllowlist(), nobody: newNobody(), counts: newCounts(), journal: newJournal(), sharing: newSharing(), terms: noTerms}
 }
 
 func newNobody() *grant {
@@ -74,6 +85,7 @@ func (s *store) learn(ip netip.Prefix, id identity, limits limits, now moment) (
 		s.counts.renewed++
 	}
 	s.counts.evicted += len(evicted)
+	s.shareLocked(g, evicted)
 	if s.list.made != made || len(evicted) > 0 {
 		s.changedLocked()
 	}
@@ -93,7 +105,11 @@ func (s *store) revoke(ips netip.Prefix, name string, now moment) []*grant {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.list.removeExpired(now)
-	revoked := s.list.revoke(ips, name)
+	revoked := s.list.selected(ips, name)
+	for _, g := range revoked {
+		s.revokedLocked(g, now)
+		s.list.remove(g)
+	}
 	s.counts.revoked += len(revoked)
 	if len(revoked) > 0 {
 		s.changedLocked()
@@ -123,18 +139,29 @@ func (s *store) rejections(why error) *int {
 	return s.counts.rejections(why.Error())
 }
 
-// limit makes known how many IPs the store may hold.
-func (s *store) limit(maxIPs int) {
+// learnBy makes known how a learner learns. What was taken over before there was any has to fit, too.
+func (s *store) learnBy(terms terms, now moment) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.maxIPs = maxIPs
+	first := !s.terms.learner
+	s.terms = terms
+	if first && s.sharing.timed {
+		s.adoptAgainLocked(now)
+	}
 }
 
 // limitIPs returns how many IPs the store may hold; 0 if nobody learns for it.
 func (s *store) limitIPs() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.maxIPs
+	return s.limitIPsLocked()
+}
+
+func (s *store) limitIPsLocked() int {
+	if !s.terms.learner {
+		return 0
+	}
+	return s.terms.limits.maxIPs
 }
 
 // holds reports whether there is a grant for ip at now.

@@ -79,13 +79,16 @@ func TestWhatIsAChange(t *testing.T) {
 }
 
 func TestWhoIsLeastRecentlyProved(t *testing.T) {
-	grants := []*grant{{proved: 3}, {proved: 2}, {proved: 1}, {proved: 1}, {proved: 4}}
+	grants := []*grant{}
+	for i, proved := range []moment{3, 2, 1, 1, 4} {
+		grants = append(grants, &grant{proved: proved, identity: named(fmt.Sprint("cn:", i))})
+	}
 	for _, row := range []struct {
 		name   string
 		except *grant
 		want   *grant
 	}{
-		{"of two at the same moment, the first", nil, grants[2]},
+		{"of two at the same moment, that of the lower name", nil, grants[2]},
 		{"but for one", grants[2], grants[3]},
 		{"but for another", grants[1], grants[2]},
 	} {

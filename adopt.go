@@ -1,0 +1,98 @@
+package mtlsallowlist
+
+// maxAhead is how far in the future a stamp may be, in milliseconds: Redis's clock may be set back, as when another node with
+// a clock of its own takes over.
+const maxAhead = 24 * 60 * 60 * 1000
+
+// adopt takes over what another replica knows at now, and returns how many entries made no sense.
+func (s *store) adopt(entries []entry, now moment) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.list.removeExpired(now)
+	changed := false
+	skipped := 0 // not a named result: used in an expression in a loop, Yaegi 0.16 has it begin as it was
+	for _, e := range entries {
+		if e.stamp > s.sharing.at(now)+maxAhead {
+			skipped++
+			continue
+		}
+		if s.adoptLocked(e, now) {
+			changed = true
+		}
+	}
+	if changed {
+		s.changedLocked()
+	}
+	return skipped
+}
+
+func (s *store) adoptLocked(e entry, now moment) (changed bool) {
+	about := e.member()
+	gone, wasRevoked := s.sharing.revoked[about]
+	if wasRevoked && !e.outweighs(gone) {
+		return false
+	}
+	var g *grant
+	if a := s.list.addresses[e.ip]; a != nil {
+		g = a.grantOf(e.identity.name())
+	}
+	if g != nil && !e.outweighs(s.sharing.entry(entryGrant, g)) {
+		return false
+	}
+	if e.kind == entryRevoked && e.expires > s.sharing.at(now) {
+		s.sharing.revoked[about] = e
+	}
+	if e.kind != entryGrant {
+		if g != nil {
+			s.list.remove(g)
+		}
+		return g != nil || e.kind == entryRevoked // a state file has to have it
+	}
+	proved, expires := s.sharing.moment(e.stamp), s.sharing.moment(e.expires)
+	if latest := proved + s.terms.limits.ttl; expires > latest {
+		expires = latest
+	}
+	if latest := now + s.terms.limits.ttl; expires > latest {
+		expires = latest
+	}
+	if expires <= now || learnable(e.ip.Addr(), s.terms.allowPrivate) != nil {
+		return false
+	}
+	delete(s.sharing.revoked, about)
+	made := s.list.made
+	fresh := &grant{identity: e.identity, learned: s.sharing.moment(e.learned), proved: proved, expires: expires, stamp: e.stamp}
+	evicted := s.list.put(e.ip, fresh, s.terms.limits)
+	s.counts.evicted += len(evicted)
+	for _, g := range evicted {
+		s.sharing.tell(s.sharing.entry(entryEvicted, g))
+	}
+	return s.list.made != made || len(evicted) > 0
+}
+
+// adoptAgainLocked takes over what the store holds once more, by other terms than before.
+func (s *store) adoptAgainLocked(now moment) {
+	s.list.removeExpired(now)
+	entries := []entry{}
+	for _, g := range append([]*grant{}, s.list.due...) {
+		entries = append(entries, s.sharing.entry(entryGrant, g))
+		s.list.remove(g)
+	}
+	sortLatestFirst(entries)
+	for _, e := range entries {
+		s.adoptLocked(e, now)
+	}
+	s.changedLocked()
+}
+
+// restoredLocked dates a grant from a state file, if others already are, and reports whether it holds.
+func (s *store) restoredLocked(g *grant) bool {
+	if !s.sharing.timed {
+		return true
+	}
+	if !s.dateLocked(g) {
+		return false
+	}
+	s.list.order(g)
+	s.sharing.tell(s.sharing.entry(entryGrant, g))
+	return true
+}

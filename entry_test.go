@@ -1,0 +1,142 @@
+package mtlsallowlist
+
+import (
+	"fmt"
+	"net/netip"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+var entryRows = []struct {
+	name, line string
+	ok         bool
+}{
+	{"a grant", "203.0.113.7/32 cn%3Aphone 5 9 g 1 0c0ffee cn%3Aphone,sha256%3Aab", true},
+	{"a revocation of an IPv6 subnet", "2001:db8::/64 cn%3Aphone 5 9 r 1 0 cn%3Aphone", true},
+	{"an eviction", "203.0.113.7/32 header%3Aalice 5 9 e 1 0 header%3Aalice", true},
+	{"nothing", "", false},
+	{"a word too few", "203.0.113.7/32 cn%3Aa 5 9 g 1 0", false},
+	{"a word too many", "203.0.113.7/32 cn%3Aa 5 9 g 1 0 cn%3Aa x", false},
+	{"two spaces", "203.0.113.7/32  cn%3Aa 5 9 g 1 0 cn%3Aa", false},
+	{"an unknown kind", "203.0.113.7/32 cn%3Aa 5 9 x 1 0 cn%3Aa", false},
+	{"a kind of two letters", "203.0.113.7/32 cn%3Aa 5 9 gr 1 0 cn%3Aa", false},
+	{"no kind", "203.0.113.7/32 cn%3Aa 5 9  1 0 cn%3Aa", false},
+	{"an address without its length", "203.0.113.7 cn%3Aa 5 9 g 1 0 cn%3Aa", false},
+	{"an IPv4 network", "203.0.113.0/24 cn%3Aa 5 9 g 1 0 cn%3Aa", false},
+	{"all of IPv4", "0.0.0.0/0 cn%3Aa 5 9 g 1 0 cn%3Aa", false},
+	{"all of IPv6", "::/0 cn%3Aa 5 9 g 1 0 cn%3Aa", false},
+	{"an address of nobody", "0.0.0.0/32 cn%3Aa 5 9 g 1 0 cn%3Aa", false},
+	{"an address of many", "224.0.0.1/32 cn%3Aa 5 9 g 1 0 cn%3Aa", false},
+	{"a mapped address", "::ffff:203.0.113.7/128 cn%3Aa 5 9 g 1 0 cn%3Aa", false},
+	{"an address with a zone", "fe80::1%eth0/128 cn%3Aa 5 9 g 1 0 cn%3Aa", false},
+	{"bits beyond the prefix", "2001:db8::1/64 cn%3Aa 5 9 g 1 0 cn%3Aa", false},
+	{"another spelling of an address", "2001:DB8::/64 cn%3Aa 5 9 g 1 0 cn%3Aa", false},
+	{"a name for an address", "localhost cn%3Aa 5 9 g 1 0 cn%3Aa", false},
+	{"a stamp before 1970", "203.0.113.7/32 cn%3Aa -5 9 g 1 0 cn%3Aa", false},
+	{"a stamp in words", "203.0.113.7/32 cn%3Aa now 9 g 1 0 cn%3Aa", false},
+	{"a stamp beyond measure", "203.0.113.7/32 cn%3Aa 100000000000001 9 g 1 0 cn%3Aa", false},
+	{"a stamp that overflows", "203.0.113.7/32 cn%3Aa 99999999999999999999 9 g 1 0 cn%3Aa", false},
+	{"another spelling of a stamp", "203.0.113.7/32 cn%3Aa +5 9 g 1 0 cn%3Aa", false},
+	{"an end beyond measure", "203.0.113.7/32 cn%3Aa 5 100000000000001 g 1 0 cn%3Aa", false},
+	{"an end before 1970", "203.0.113.7/32 cn%3Aa 5 -9 g 1 0 cn%3Aa", false},
+	{"learned before 1970", "203.0.113.7/32 cn%3Aa 5 9 g -1 0 cn%3Aa", false},
+	{"no serial", "203.0.113.7/32 cn%3Aa 5 9 g 1 c0ffee cn%3Aa", false},
+	{"a serial cut short", "203.0.113.7/32 cn%3Aa 5 9 g 1 0% cn%3Aa", false},
+	{"no names", "203.0.113.7/32  5 9 g 1 0 ", false},
+	{"a name without a kind", "203.0.113.7/32 phone 5 9 g 1 0 phone", false},
+	{"a second name without a kind", "203.0.113.7/32 cn%3Aa 5 9 g 1 0 cn%3Aa,phone", false},
+	{"a hole in the names", "203.0.113.7/32 cn%3Aa 5 9 g 1 0 cn%3Aa,,cn%3Ab", false},
+	{"a name cut short", "203.0.113.7/32 cn%3Aa 5 9 g 1 0 cn%3Aa,cn%3", false},
+	{"about another than it names", "203.0.113.7/32 cn%3Ab 5 9 g 1 0 cn%3Aa", false},
+	{"another spelling of the name", "203.0.113.7/32 cn:a 5 9 g 1 0 cn%3Aa", false},
+	{"as many names as may be", "203.0.113.7/32 cn%3Aa 5 9 g 1 0 cn%3Aa" + strings.Repeat(",dns%3Ab", maxNames-1), true},
+	{"more names than may be", "203.0.113.7/32 cn%3Aa 5 9 g 1 0 cn%3Aa" + strings.Repeat(",dns%3Ab", maxNames), false},
+}
+
+func TestEntries(t *testing.T) {
+	for _, row := range entryRows {
+		e, err := parseEntry(row.line)
+		if (err == nil) != row.ok {
+			t.Errorf("%s: got %v", row.name, err)
+		}
+		if err == nil && line(e) != row.line {
+			t.Errorf("%s: got %q, want %q", row.name, line(e), row.line)
+		}
+	}
+}
+
+// line writes an entry as Redis's scripts do.
+func line(e entry) string {
+	return fmt.Sprint(e.member(), " ", e.stamp, " ", e.expires, " ", e.rest())
+}
+
+func TestEntriesKeepEveryName(t *testing.T) {
+	for _, names := range [][]string{
+		{"cn:phone"},
+		{"uri:spiffe://home/phone?x=1&y=2#z", "cn:phone", "dns:phone.lan", "email:a+b@c.d", "sha256:" + strings.Repeat("ab", 32)},
+		{"cn:a phone, with % and + and \"quotes\""},
+		{"cn:line\nfeed\r\nand\ttab\x00"},
+		{"cn:Zoë 电话 📱", "cn:\xff\xfe no UTF-8"},
+		{"cn:", "dns:,", "email: "},
+		{"header:" + strings.Repeat("x y,", 2500)},
+	} {
+		for _, serial := range []string{"", "c0ffee", "0", "-1 %,\n"} {
+			want := entry{kind: entryGrant, ip: netip.MustParsePrefix("2001:db8::/64"), identity: identity{names: names, serial: serial}, learned: 1, stamp: 2, expires: maxStamp}
+			got, err := parseEntry(line(want))
+			if err != nil || !reflect.DeepEqual(got, want) {
+				t.Errorf("got %+v and %v, want %+v", got, err, want)
+			}
+			if strings.Contains(line(want), "\n") {
+				t.Errorf("%q is more than a line", line(want))
+			}
+		}
+	}
+}
+
+func TestOfTwoEntriesOneHolds(t *testing.T) {
+	for _, row := range []struct {
+		name        string
+		first       entry
+		second      entry
+		outweighs   bool
+		isOutweighs bool
+	}{
+		{"the later proof", entry{kind: 'g', stamp: 2}, entry{kind: 'g', stamp: 1}, true, false},
+		{"the same twice", entry{kind: 'g', stamp: 1}, entry{kind: 'g', stamp: 1}, false, false},
+		{"of a proof and a revocation at once the revocation", entry{kind: 'r', stamp: 1}, entry{kind: 'g', stamp: 1}, true, false},
+		{"of a proof and an eviction at once the eviction", entry{kind: 'e', stamp: 1}, entry{kind: 'g', stamp: 1}, true, false},
+		{"a proof after a revocation", entry{kind: 'g', stamp: 2}, entry{kind: 'r', stamp: 1}, true, false},
+		{"two revocations at once", entry{kind: 'r', stamp: 1}, entry{kind: 'r', stamp: 1}, false, false},
+	} {
+		if row.first.outweighs(row.second) != row.outweighs || row.second.outweighs(row.first) != row.isOutweighs {
+			t.Errorf("%s: got %v and %v", row.name, row.first.outweighs(row.second), row.second.outweighs(row.first))
+		}
+	}
+}
+
+func FuzzEntry(f *testing.F) {
+	for _, row := range entryRows {
+		f.Add(row.line)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		e, err := parseEntry(text)
+		if err != nil {
+			return
+		}
+		again, err := parseEntry(line(e))
+		if err != nil || !reflect.DeepEqual(again, e) {
+			t.Errorf("%q became %+v, and that %+v and %v", text, e, again, err)
+		}
+		if len(e.identity.names) == 0 || !e.ip.IsValid() || e.ip.Addr().Is4() && !e.ip.IsSingleIP() || e.stamp < 0 || e.expires < 0 {
+			t.Errorf("%q became %+v", text, e)
+		}
+		s := newStore("x")
+		s.share()
+		s.timeBy(e.stamp, 0)
+		s.adopt([]entry{e}, 0)
+		if got := heldBy(s, 0); e.kind != entryGrant && got != "" {
+			t.Errorf("%q let in %q", text, got)
+		}
+	})
+}

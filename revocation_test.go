@@ -1,0 +1,118 @@
+package mtlsallowlist
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+)
+
+// restarted returns a store that has begun anew from what another has on disk.
+func restarted(t *testing.T, s *store, now moment) *store {
+	t.Helper()
+	saved, _ := s.state(epoch.Add(now))
+	again := newStore(s.name)
+	again.restore(saved.Grants, &settings{limits: hour, ipv6Subnet: 64}, epoch.Add(now))
+	again.restoreRevoked(saved.Revoked, epoch.Add(now))
+	return again
+}
+
+func TestRevocationsOutliveARestart(t *testing.T) {
+	now := 10 * time.Second
+	for _, row := range []struct {
+		name   string
+		happen func(s *store) *store // returns that of the other process
+		want   string
+	}{
+		{"of this replica", func(s *store) *store {
+			s.revoke(home, "", now)
+			return restarted(t, s, now+time.Second)
+		}, "r 203.0.113.7"},
+		{"of another", func(s *store) *store {
+			s.adopt(told(t, "11s r 203.0.113.7/32 cn:a"), now+2*time.Second)
+			return restarted(t, s, now+2*time.Second)
+		}, "r 203.0.113.7"},
+		{"twice", func(s *store) *store {
+			s.revoke(home, "", now)
+			return restarted(t, restarted(t, s, now+time.Second), now+2*time.Second)
+		}, "r 203.0.113.7"},
+		{"if Redis answers before", func(s *store) *store {
+			s.revoke(home, "", now)
+			saved, _ := s.state(epoch.Add(now))
+			again := newShared(terms{learner: true, limits: hour})
+			again.restoreRevoked(saved.Revoked, epoch.Add(now+time.Second))
+			return again
+		}, "r 203.0.113.7"},
+		{"but for a proof before they are read", func(s *store) *store {
+			s.revoke(home, "", now)
+			saved, _ := s.state(epoch.Add(now))
+			again := newShared(terms{learner: true, limits: hour})
+			again.learn(home, cnA, hour, now+time.Second)
+			again.restoreRevoked(saved.Revoked, epoch.Add(now+time.Second))
+			return again
+		}, "g 203.0.113.7"},
+		{"but for later ones", func(s *store) *store {
+			s.revoke(home, "", now)
+			saved, _ := s.state(epoch.Add(now))
+			again := newShared(terms{learner: true, limits: hour})
+			again.adopt(told(t, "13s r 203.0.113.7/32 cn:a 2h"), now+3*time.Second)
+			again.restoreRevoked(saved.Revoked, epoch.Add(now+3*time.Second))
+			if e := again.entries(now + 3*time.Second)[0]; e.stamp != clockAt0+13_000 {
+				t.Errorf("it is dated %d", e.stamp-clockAt0)
+			}
+			return again
+		}, "r 203.0.113.7"},
+		{"and a proof ends them", func(s *store) *store {
+			s.revoke(home, "", now)
+			again := restarted(t, s, now+time.Second)
+			again.share()
+			again.learn(home, cnA, hour, now+time.Second)
+			return again
+		}, "g 203.0.113.7"},
+		{"as long as the grant could hold", func(s *store) *store {
+			s.revoke(home, "", now)
+			return restarted(t, s, now+time.Hour)
+		}, ""},
+	} {
+		s := newShared(terms{learner: true, limits: hour})
+		s.learn(home, cnA, hour, now-time.Second)
+		before := s.entries(now)
+		s = row.happen(s)
+		s.share()
+		s.timeBy(clockAt0, 0)
+		if got := tells(s, now+3*time.Second); got != row.want && row.want != "" {
+			t.Errorf("%s: got %q, want %q", row.name, got, row.want)
+		}
+		s.adopt(before, now+3*time.Second)
+		if got := s.holds(home, now+3*time.Second); got != (row.want != "r 203.0.113.7") && row.want != "" {
+			t.Errorf("%s: told again from before, it holds: %t", row.name, got)
+		}
+		if len(s.sharing.revoked) > 0 && row.want == "" {
+			t.Errorf("%s: got %v", row.name, s.sharing.revoked)
+		}
+	}
+}
+
+func TestSavedRevocationsThatMakeNoSense(t *testing.T) {
+	for _, row := range []struct{ revoked, want string }{
+		{`{"ip":"203.0.113.7","names":["cn:a"],"revoked":"2026-11-22T00:00:00Z","expires":"2026-11-22T00:00:00Z"}`, `revoked[0]: ip: invalid value "203.0.113.7"`},
+		{`{"ip":"203.0.113.7/32","names":[],"revoked":"2026-11-22T00:00:00Z","expires":"2026-11-22T00:00:00Z"}`, "revoked[0]: names: want at least one"},
+		{`{"ip":"203.0.113.7/32","names":["cn:a"],"expires":"2026-11-22T00:00:00Z"}`, "revoked[0]: want the times revoked and expires"},
+		{`{"ip":"203.0.113.7/32","names":["cn:a"],"revoked":"2026-11-22T00:00:00Z"}`, "revoked[0]: want the times revoked and expires"},
+	} {
+		_, err := parseState([]byte(`{"format":1,"store":"a","grants":[],"revoked":[` + row.revoked + `]}`))
+		if err == nil || !strings.HasPrefix(err.Error(), row.want) {
+			t.Errorf("%s: got %v, want %s", row.revoked, err, row.want)
+		}
+	}
+}
+
+// Nobody but who wrote the file says for how long.
+func TestASavedRevocationEnds(t *testing.T) {
+	s := newShared(terms{learner: true, limits: hour})
+	s.restoreRevoked([]savedRevocation{{IP: home.String(), Names: []string{"cn:a"}, Revoked: epoch.Add(1000 * time.Hour), Expires: epoch.Add(1_000_000 * time.Hour)}}, epoch)
+	e := s.sharing.revoked[member(netip.MustParsePrefix("203.0.113.7/32"), "cn:a")]
+	if e.stamp != clockAt0 || e.expires != clockAt0+maxTTL.Milliseconds() {
+		t.Errorf("it is dated %d ms after now, and ends after %d", e.stamp-clockAt0, e.expires-clockAt0)
+	}
+}

@@ -2,6 +2,7 @@
 # make test   all tests: compiled with -race, interpreted by Yaegi, end to end in the real Traefik
 # make lint   formatting, vet, staticcheck, vendor folder in sync
 # make fuzz   each fuzz target for FUZZTIME (1m)
+# make soak   two replicas and a Redis that fails again and again, under load for SOAKTIME (10m)
 # make pictures  those of the status page, in .cache/pictures; one of them is the readme's
 # make mutate  change the plugin in one place at a time, and see that its tests notice (15 minutes the first time; then only
 #             what may have changed). MUTATE="-files enforcer.go" for some of it; -help tells more
@@ -11,13 +12,14 @@ MODULE   := github.com/mtlsallowlist/mtlsallowlist
 TRAEFIK  := testdata/traefik
 GOPATH_  := .cache/gopath
 FUZZTIME ?= 1m
-PACKAGES := chromium libnss3-tools nginx libnginx-mod-stream openssl socat
+SOAKTIME ?= 10m
+PACKAGES := chromium libnss3-tools nginx libnginx-mod-stream openssl redis-server socat
 MUTATE   ?=
 
 # Without cgo, the tests in the nested module share their compiled packages with the real Traefik.
 nested   := cd $(TRAEFIK) && CGO_ENABLED=0 go
 
-.PHONY: demo test compiled interpreted traefik step end-to-end lint fuzz mutate bench pictures need-go need-cc need-programs
+.PHONY: demo test compiled interpreted traefik step end-to-end lint fuzz soak mutate bench pictures need-go need-cc need-programs
 
 demo: need-go
 	@$(nested) run ./demo
@@ -31,7 +33,7 @@ compiled: need-go need-cc
 interpreted: need-go need-cc
 	@echo "== interpreted by Yaegi"
 	@mkdir -p $(GOPATH_)/src/$(dir $(MODULE)) && ln -sfn "$(CURDIR)" $(GOPATH_)/src/$(MODULE)
-	yaegi="$$($(nested) tool -n yaegi)" && GOPATH="$(CURDIR)/$(GOPATH_)" "$$yaegi" test $(MODULE) >.cache/yaegi.log \
+	yaegi="$$($(nested) tool -n yaegi)" && GOPATH="$(CURDIR)/$(GOPATH_)" "$$yaegi" test -unrestricted $(MODULE) >.cache/yaegi.log \
 		|| { cat .cache/yaegi.log; exit 1; } # it prints what Traefik would log at DEBUG, too
 	@tail -n 1 .cache/yaegi.log
 	@echo "== many at once in Yaegi, with the race detector (the first time it compiles Yaegi: about 2 minutes)"
@@ -60,6 +62,9 @@ fuzz: need-go
 		echo "== $$target"; go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) . || exit 1; \
 	done
 
+soak: traefik need-programs
+	$(nested) test -count=1 -v -timeout 0 -run TestSoak ./replicas -soak $(SOAKTIME)
+
 mutate: need-go
 	@$(nested) run ./mutate $(MUTATE)
 
@@ -79,4 +84,4 @@ need-cc:
 
 # nginx is in /usr/sbin, which isn't on everybody's PATH.
 need-programs:
-	@for program in chromium certutil nginx socat openssl; do PATH="$$PATH:/usr/sbin" command -v $$program >/dev/null || { echo "$$program is missing, which the tests need: install it (Debian: apt-get install $(PACKAGES)) and try again."; exit 1; }; done
+	@for program in chromium certutil nginx socat openssl redis-server redis-cli; do PATH="$$PATH:/usr/sbin" command -v $$program >/dev/null || { echo "$$program is missing, which the tests need: install it (Debian: apt-get install $(PACKAGES)) and try again."; exit 1; }; done

@@ -31,6 +31,7 @@ type census struct {
 	grants int
 	ips    int
 	maxIPs int
+	shared *linkState // nil: it isn't
 }
 
 func (s *store) census(now moment) *census {

@@ -141,9 +141,15 @@ func (l *learner) check(rw http.ResponseWriter, req *http.Request, now time.Time
 // has given a proof isn't to suffer from it.
 func (l *learner) take(req *http.Request, id identity, until, now time.Time) {
 	addr, _ := l.address(req) // if it can't be read, it is the zero Addr, which learn refuses
-	g, _, err := l.learn(addr, id, now)
+	g, learned, err := l.learn(addr, id, now)
 	if err != nil {
 		l.note("not learned", err, req, addr, id, now)
+	}
+	shared := linkOf(l.store)
+	if shared != nil && learned {
+		shared.await()
+	} else if shared != nil && g != nil {
+		shared.pokeSoon()
 	}
 	if file := l.store.stateFile(); g != nil && file != nil {
 		_ = file.keep(l.teller, now)
@@ -151,7 +157,7 @@ func (l *learner) take(req *http.Request, id identity, until, now time.Time) {
 			until = fresh
 		}
 	}
-	if g != nil && l.direct && l.proof == proofCertificate {
+	if g != nil && l.direct && l.proof == proofCertificate && shared == nil {
 		l.remember(req.RemoteAddr, &proof{connection: req.TLS, until: until.Sub(epoch), grant: g})
 	}
 }

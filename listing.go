@@ -16,7 +16,16 @@ type listing struct {
 type listedStore struct {
 	Name   string        `json:"name"`
 	MaxIPs int           `json:"maxIPs"` // 0: nobody learns for it
+	Redis  *listedRedis  `json:"redis,omitempty"`
 	Grants []listedGrant `json:"grants"` // the one proved last first
+}
+
+// A listedRedis is how a store is shared.
+type listedRedis struct {
+	InStep  bool      `json:"inStep"` // with the other replicas
+	Since   time.Time `json:"since"`  // it has been so
+	Error   string    `json:"error"`  // why not; empty if it is in step, or hasn't been yet
+	Skipped int       `json:"skipped"`
 }
 
 type listedGrant struct {
@@ -40,6 +49,9 @@ func (p *status) listing(req *http.Request, now time.Time) listing {
 	for _, store := range p.stores {
 		grants, _ := store.grants(now)
 		listed := listedStore{Name: store.name, MaxIPs: store.limitIPs(), Grants: []listedGrant{}}
+		if shared := sharedState(store); shared != nil {
+			listed.Redis = &listedRedis{InStep: shared.inStep, Since: inUTC(shared.since), Error: shared.failure, Skipped: shared.skipped}
+		}
 		for _, g := range grants {
 			listed.Grants = append(listed.Grants, listedGrant{
 				IP: g.ip.String(), Identity: g.identity.name(), Fingerprint: g.identity.fingerprint(), Serial: g.identity.serial,

@@ -50,6 +50,8 @@ type storeView struct {
 	Full     int // percent
 	Learns   bool
 	Kept     string // the state file
+	Shared   string // how it is in step with the other replicas; empty: it isn't shared, or a problem tells
+	IsShared bool
 	Problems []string
 	Grants   []grantView
 	IPList   []choice // by which several grants can be revoked
@@ -132,6 +134,15 @@ func storeViewOf(store *store, mine string, now time.Time) storeView {
 		v.Kept = printable(file.path)
 		if err := file.failure(); err != nil {
 			v.Problems = append(v.Problems, "The state can't be written, and would be lost at a restart: "+printable(err.Error()))
+		}
+	}
+	if shared := sharedState(store); shared != nil {
+		v.IsShared = true
+		text, problem := shared.text(now)
+		if problem {
+			v.Problems = append(v.Problems, text)
+		} else {
+			v.Shared = text
 		}
 	}
 	ips, names := map[string]int{}, map[string]int{}

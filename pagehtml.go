@@ -70,7 +70,8 @@ const pageHTML = `<!DOCTYPE html>
 {{if .Events}}<ol class="events">{{range .Events}}<li><b class="what">{{.What}}</b> {{with .IP}}<span class="ip">{{.}}</span>{{end}} {{with .Who}}<bdi>{{.}}</bdi>{{end}} {{with .Why}}<span class="why">{{.}}</span>{{end}} {{template "time" .At}}</li>
 {{end}}</ol>{{else}}<p class="empty">None since Traefik was started.</p>{{end}}
 </details>
-<p class="kept">{{with .Kept}}Kept across restarts in <code>{{.}}</code>.{{else}}Kept in memory: a restart of Traefik empties it. <code>stateFile</code> keeps it.{{end}}</p>
+{{with .Shared}}<p class="kept">{{.}}</p>
+{{end}}<p class="kept">{{if .Kept}}Kept across restarts in <code>{{.Kept}}</code>.{{else if .IsShared}}Kept across restarts by Redis and the other replicas.{{else}}Kept in memory: a restart of Traefik empties it. <code>stateFile</code> keeps it.{{end}}</p>
 </section>
 {{end}}
 </main>

@@ -79,6 +79,9 @@ type Config struct {
 	// file, a file one store. Default: none. Only in the modes learn and either.
 	StateFile string
 
+	// Redis shares the store between the replicas of Traefik. Default: none. Not in mode status.
+	Redis *Redis
+
 	// Unknown takes the keys that are no option, so that New can refuse them.
 	Unknown map[string]any `mapstructure:",remain"`
 }
@@ -128,6 +131,7 @@ func newHandler(ctx context.Context, next http.Handler, config *Config, name str
 	var unproven http.Handler
 	switch s.mode {
 	case modeEnforce:
+		share(ctx, s, clock, log)
 		return newEnforcer(*s, next, clock).handler(), nil
 	case modeStatus:
 		return newStatus(*s, clock, log), nil
@@ -140,5 +144,17 @@ func newHandler(ctx context.Context, next http.Handler, config *Config, name str
 			return nil, fmt.Errorf("mtlsallowlist: middleware %q: stateFile: invalid value %q: %w", name, s.stateFile, err)
 		}
 	}
-	return newLearner(*s, next, unproven, clock, t).handler(), nil
+	learner := newLearner(*s, next, unproven, clock, t)
+	share(ctx, s, clock, log) // by the learner's terms, and with what the state file had
+	return learner.handler(), nil
+}
+
+// share has the stores shared, if they are to be.
+func share(ctx context.Context, s *settings, clock clock, log *slog.Logger) {
+	if s.redis == nil {
+		return
+	}
+	for _, store := range s.stores {
+		openLink(ctx, store, s.redis, clock, log)
+	}
 }

@@ -40,6 +40,8 @@ func init() {
 	}
 	s.stores[0].keepIn(&stateFile{path: filepath.Join(os.DevNull, "none")}) // can't be written, so nothing is
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	l, _ := rehearseSharing(log) // a test looks whether all went well
+	stores.links["rehearsal"] = l
 	enforcer := newEnforcer(s, next, clock{time.Now, time.Since}).handler()
 	learner := newLearner(s, next, nil, clock{time.Now, time.Since}, teller{log: log, store: s.stores[0]}).handler()
 	page := newStatus(s, clock{time.Now, time.Since}, log)
@@ -77,4 +79,6 @@ func init() {
 		req := &http.Request{Method: method, URL: parsed, Header: header, RemoteAddr: request.remoteAddr, TLS: request.state}
 		request.handler.ServeHTTP(httptest.NewRecorder(), req)
 	}
+	delete(stores.links, "rehearsal")
+	learner.ServeHTTP(httptest.NewRecorder(), &http.Request{RemoteAddr: "203.0.113.7:1", TLS: proof}) // which it remembers, alone
 }

@@ -1,7 +1,9 @@
 package mtlsallowlist
 
 import (
+	"context"
 	"net/netip"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -90,6 +92,42 @@ func TestRevocationsOutliveARestart(t *testing.T) {
 		if len(s.sharing.revoked) > 0 && row.want == "" {
 			t.Errorf("%s: got %v", row.name, s.sharing.revoked)
 		}
+	}
+}
+
+// TestARevocationIsKnownAfterARestartWithoutRedis is about two replicas with state files.
+func TestARevocationIsKnownAfterARestartWithoutRedis(t *testing.T) {
+	redis := startRedis(t)
+	file := &settings{name: "learn", limits: house24, ipv6Subnet: 64, stateFile: filepath.Join(t.TempDir(), "state.json")}
+	start := func(name string) *replica {
+		r := newReplica(t, name, &Redis{Endpoints: []string{redis.address}}, 0)
+		if err := openStateFile(context.Background(), teller{log: r.link.log, store: r.store}, file, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		r.link.run()
+		return r
+	}
+	a := startReplica(t, redis.address, Redis{}, 0)
+	b := start("shared")
+	eventually(t, "both are in step", func() bool { return a.inStep() && b.inStep() })
+	a.learn("203.0.113.7")
+	eventually(t, "b knows", func() bool { return b.holds("203.0.113.7") })
+	redis.kill()
+	eventually(t, "both see that Redis is away", func() bool { return !a.inStep() && !b.inStep() })
+	b.revoke("203.0.113.7")
+	if err := b.store.stateFile().keep(teller{log: b.link.log, store: b.store}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	b.link.end()
+	stores.mu.Lock()
+	delete(stores.files, file.stateFile)
+	stores.mu.Unlock()
+	b = start("shared")
+	redis.start()
+	eventually(t, "both are in step again", func() bool { return a.inStep() && b.inStep() })
+	eventually(t, "a has heard of it", func() bool { return !a.holds("203.0.113.7") })
+	if b.holds("203.0.113.7") {
+		t.Error("what b has revoked is back")
 	}
 }
 

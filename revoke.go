@@ -120,6 +120,9 @@ func (p *status) revokeIn(store *store, selected selection, viewer identity, now
 	for _, g := range revoked {
 		t.tell(slog.LevelInfo, event{at: now, what: "revoked", ip: g.address.ip, identity: g.identity}, "by", viewer.name())
 	}
+	if shared := linkOf(store); shared != nil {
+		shared.await()
+	}
 	if file := store.stateFile(); file != nil && len(revoked) > 0 {
 		_ = file.keep(t, now)
 	}

@@ -44,7 +44,8 @@ type settings struct {
 	direct           bool // whether address is that of the connection
 	ipv6Subnet       int
 	rejectStatusCode int
-	stateFile        string // empty: none
+	stateFile        string         // empty: none
+	redis            *redisSettings // nil: none
 }
 
 // A reader reads texts, and collects the faults that it finds on the way.
@@ -92,6 +93,10 @@ func parse(config *Config) (*settings, error) {
 	s.stateFile = strings.TrimSpace(config.StateFile)
 	if config.StateFile != "" && s.stateFile == "" {
 		r.fault("stateFile", config.StateFile, "want a path")
+	}
+	s.redis = r.redis(config.Redis)
+	if s.redis != nil && s.mode == modeStatus {
+		r.fault("redis", strings.Join(s.redis.endpoints, ","), "has no meaning in mode %q: it is for %s, %s, %s", s.mode, modeLearn, modeEnforce, modeEither)
 	}
 	if len(r.faults) > 0 {
 		return nil, errors.Join(r.faults...)

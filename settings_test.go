@@ -2,6 +2,8 @@ package mtlsallowlist
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -66,6 +68,32 @@ var faultRows = []struct {
 	{"an option at the wrong depth", Config{Mode: "enforce", Unknown: map[string]any{"depth": 1}}, `depth: invalid value "1": unknown option: did you mean "ipStrategy.depth"?`},
 	{"a misspelt option of ipStrategy", Config{Mode: "enforce", IPStrategy: IPStrategy{Unknown: map[string]any{"dept": 1}}}, `ipStrategy.dept: invalid value "1": unknown option: did you mean "ipStrategy.depth"?`},
 	{"an unknown option with a secret below it", Config{Mode: "enforce", Unknown: map[string]any{"vault": map[string]any{"password": "x"}}}, `vault: invalid value "": unknown option`},
+	{"Redis without a port", Config{Mode: "learn", Redis: &Redis{Endpoints: []string{"redis"}}}, `redis.endpoints: invalid value "redis": want host:port, e.g. "redis:6379"`},
+	{"Redis without a host", Config{Mode: "learn", Redis: &Redis{Endpoints: []string{":6379"}}}, `redis.endpoints: invalid value ":6379": want host:port`},
+	{"Redis at a port too high", Config{Mode: "learn", Redis: &Redis{Endpoints: []string{"redis:65536"}}}, `redis.endpoints: invalid value "redis:65536": want host:port`},
+	{"Redis at a port by name", Config{Mode: "learn", Redis: &Redis{Endpoints: []string{"redis:redis"}}}, `redis.endpoints: invalid value "redis:redis": want host:port`},
+	{"a second Redis without a port", Config{Mode: "learn", Redis: &Redis{Endpoints: []string{"[::1]:6379", "::1"}}}, `redis.endpoints: invalid value "::1": want host:port`},
+	{"Redis nowhere", Config{Mode: "learn", Redis: &Redis{Endpoints: []string{}}}, `redis.endpoints: invalid value "": want at least one`},
+	{"a URL with a password", Config{Mode: "learn", Redis: &Redis{Endpoints: []string{"redis://a:hunter2@redis:6379/0"}}}, `redis.endpoints: invalid value "redis:6379/0": want host:port`},
+	{"a database of a cluster", Config{Mode: "learn", Redis: &Redis{Endpoints: []string{"a:1", "b:1"}, DB: "1"}}, `redis.db: invalid value "1": has no meaning in a cluster`},
+	{"a database by name", Config{Mode: "learn", Redis: &Redis{DB: "main"}}, `redis.db: invalid value "main": want a whole number from 0 to 65535`},
+	{"a user without a password", Config{Mode: "learn", Redis: &Redis{Username: "traefik"}}, `redis.username: invalid value "traefik": want a password, too`},
+	{"two passwords", Config{Mode: "learn", Redis: &Redis{Password: "hunter2", PasswordEnv: "HOME"}}, `redis.password: want one of password, passwordFile and passwordEnv`},
+	{"a password in no file", Config{Mode: "learn", Redis: &Redis{PasswordFile: "/nowhere/password"}}, `redis.passwordFile: invalid value "/nowhere/password": open /nowhere/password: no such file`},
+	{"a password in an empty file", Config{Mode: "learn", Redis: &Redis{PasswordFile: os.DevNull}}, `redis.passwordFile: invalid value "/dev/null": want a file with a password`},
+	{"a password in an empty variable", Config{Mode: "learn", Redis: &Redis{PasswordEnv: "MTLSALLOWLIST_UNSET"}}, `redis.passwordEnv: invalid value "MTLSALLOWLIST_UNSET": want an environment variable`},
+	{"a wait in words", Config{Mode: "learn", Redis: &Redis{ReadTimeout: "soon"}}, `redis.readTimeout: invalid value "soon": want a positive duration`},
+	{"waiting for ever", Config{Mode: "learn", Redis: &Redis{WriteTimeout: "0", DialTimeout: "-1s"}}, `redis.writeTimeout: invalid value "0" & redis.dialTimeout: invalid value "-1s"`},
+	{"an authority that is none", Config{Mode: "learn", Redis: &Redis{TLS: &RedisTLS{CA: "-----BEGIN hunter2"}}}, `redis.tls.ca: want certificates in PEM, or the path of a file with them`},
+	{"an authority in no file", Config{Mode: "learn", Redis: &Redis{TLS: &RedisTLS{CA: "/nowhere/ca.pem"}}}, `redis.tls.ca: invalid value "/nowhere/ca.pem": want PEM, or the path of a file with it that can be read`},
+	{"a client's certificate without its key", Config{Mode: "learn", Redis: &Redis{TLS: &RedisTLS{Cert: "-----BEGIN CERTIFICATE-----"}}}, `redis.tls.cert, redis.tls.key: want a certificate and its key in PEM`},
+	{"a client's key that is none", Config{Mode: "learn", Redis: &Redis{TLS: &RedisTLS{Key: "hunter2"}}}, `redis.tls.key: want PEM, or the path of a file with it`},
+	{"neither verified nor not", Config{Mode: "learn", Redis: &Redis{TLS: &RedisTLS{InsecureSkipVerify: "maybe"}}}, `redis.tls.insecureSkipVerify: invalid value "maybe": want true or false`},
+	{"the size of a pool", Config{Mode: "learn", Redis: &Redis{Unknown: map[string]any{"poolSize": 10}}}, `redis.poolSize: has no meaning here: a store has two connections to Redis`},
+	{"a pool as labels give it", Config{Mode: "learn", Redis: &Redis{Unknown: map[string]any{"minidleconns": "1", "maxActiveConns": "2"}}}, `redis.minIdleConns: has no meaning here & redis.maxActiveConns: has no meaning here`},
+	{"a misspelt password", Config{Mode: "learn", Redis: &Redis{Unknown: map[string]any{"pasword": "hunter2"}}}, `redis.pasword: unknown option: did you mean "redis.password"?`},
+	{"a misspelt option of Redis's TLS", Config{Mode: "learn", Redis: &Redis{TLS: &RedisTLS{Unknown: map[string]any{"certt": "hunter2"}}}}, `redis.tls.certt: unknown option: did you mean "redis.tls.cert"?`},
+	{"Redis on a status page", Config{Mode: "status", Redis: &Redis{}}, `redis: invalid value "localhost:6379": has no meaning in mode "status": it is for learn, enforce, either`},
 	{"several faults at once", Config{Mode: "lern", TTL: "x", MaxIPs: "y", Unknown: map[string]any{"a": 1, "b": 2}}, `mode: & ttl: & maxIPs: & a: & b: `},
 }
 
@@ -80,6 +108,9 @@ func TestConfigurationFaults(t *testing.T) {
 			if !strings.Contains(err.Error(), want) {
 				t.Errorf("%s: got %q, want %q", row.name, err, want)
 			}
+		}
+		if strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: got %q, which tells a secret", row.name, err)
 		}
 	}
 }
@@ -157,6 +188,36 @@ func TestValuesAsLabelsGiveThem(t *testing.T) {
 	}
 }
 
+func TestHowRedisIsReached(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(file, []byte(" secret \r\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("MTLSALLOWLIST_PASSWORD", "from outside")
+	for _, row := range []struct {
+		name  string
+		redis Redis
+		want  string // endpoints, user, password, database, waits
+	}{
+		{"by default", Redis{}, "[localhost:6379]   0 3s 3s 5s"},
+		{"with all there is", Redis{Endpoints: []string{"redis:6379"}, Username: "u", Password: "p", DB: "3", ReadTimeout: "1", WriteTimeout: "2s", DialTimeout: "100ms"}, "[redis:6379] u p 3 1s 2s 100ms"},
+		{"as labels give a cluster", Redis{Endpoints: []string{"a:1", " [::1]:2"}, DB: "0"}, "[a:1 [::1]:2]   0 3s 3s 5s"},
+		{"with a password in a file", Redis{PasswordFile: file}, "[localhost:6379]   secret 0 3s 3s 5s"},
+		{"with a password of Traefik's environment", Redis{Username: "u", PasswordEnv: "MTLSALLOWLIST_PASSWORD"}, "[localhost:6379] u from outside 0 3s 3s 5s"},
+	} {
+		s, err := parse(&Config{Mode: "enforce", Redis: &row.redis})
+		if err != nil {
+			t.Errorf("%s: %v", row.name, err)
+			continue
+		}
+		r := s.redis
+		got := fmt.Sprintf("%v %s %s %d %v %v %v", r.endpoints, r.username, r.password, r.db, r.readTimeout, r.writeTimeout, r.dialTimeout)
+		if got != row.want {
+			t.Errorf("%s: got %q, want %q", row.name, got, row.want)
+		}
+	}
+}
+
 func TestAFaultOfTheProofIsToldOnce(t *testing.T) {
 	for _, proof := range []string{"response", "cookie"} {
 		_, err := parse(&Config{Mode: "either", Proof: proof})
@@ -181,14 +242,16 @@ func TestParseWritesNothingBack(t *testing.T) {
 
 func TestEveryOptionIsKnownByItsName(t *testing.T) {
 	fields := map[string]bool{}
-	for _, config := range []any{Config{}, IPStrategy{}} {
+	for _, config := range []any{Config{}, IPStrategy{}, Redis{}, RedisTLS{}} {
 		typ := reflect.TypeOf(config)
 		for i := 0; i < typ.NumField(); i++ {
 			fields[strings.ToLower(typ.Field(i).Name)] = true
 		}
 	}
 	delete(fields, "unknown")
-	delete(fields, "ipstrategy")
+	for _, parent := range []string{"ipstrategy", "redis", "tls"} {
+		delete(fields, parent)
+	}
 	for _, option := range options {
 		if !fields[ownName(option)] {
 			t.Errorf("%s is no field of Config", option)

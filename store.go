@@ -38,7 +38,11 @@ var stores = struct {
 	mu     sync.Mutex
 	byName map[string]*store
 	files  map[string]*stateFile // by path
-}{byName: map[string]*store{}, files: map[string]*stateFile{}}
+
+	linking sync.Mutex       // held for a moment only, since learners wait for it
+	links   map[string]*link // by the name of the store
+	linkID  int              // the last
+}{byName: map[string]*store{}, files: map[string]*stateFile{}, links: map[string]*link{}}
 
 func newStore(name string) *store {
 	return &store{name: name, list: newAllowlist(), nobody: newNobody(), counts: newCounts(), journal: newJournal(), sharing: newSharing(), terms: noTerms}

@@ -11,6 +11,9 @@ var options = []string{
 	"mode", "store", "proof", "identityHeader", "identities", "ttl", "maxIPs", "maxIPsPerIdentity", "allowPrivate", "sourceRange",
 	"ipStrategy.depth", "ipStrategy.excludedIPs", "ipStrategy.ipv6Subnet", "rejectStatusCode",
 	"stateFile",
+	"redis.endpoints", "redis.username", "redis.password", "redis.passwordFile", "redis.passwordEnv", "redis.db",
+	"redis.tls.ca", "redis.tls.cert", "redis.tls.key", "redis.tls.insecureSkipVerify",
+	"redis.readTimeout", "redis.writeTimeout", "redis.dialTimeout",
 }
 
 // unknown finds keys that are no option, in order, and names the option that each may have been meant for.
@@ -25,6 +28,10 @@ func (r *reader) unknown(parent string, values map[string]any) {
 		switch values[key].(type) {
 		case string, bool, int, int64, float64:
 			value = fmt.Sprint(values[key])
+		}
+		if strings.HasPrefix(parent, "redis.") { // what is misspelt may be a password
+			r.faults = append(r.faults, fmt.Errorf("%s%s: unknown option: %s", parent, key, suggestion(parent+key)))
+			continue
 		}
 		r.fault(parent+key, value, "unknown option: %s", suggestion(parent+key))
 	}

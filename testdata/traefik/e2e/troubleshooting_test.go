@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/redis"
 )
 
 // A symptom is an item of the readme's section on troubleshooting.
@@ -261,6 +262,19 @@ var ailments = map[string]func(t *testing.T) []string{
 			t.Fatal(err)
 		}
 		walk(t, step{"203.0.113.8", &home.phone, "ha", "200"}, step{"203.0.113.8", nil, "photos", "200"})
+		return nil
+	},
+	"The replicas don't share": func(t *testing.T) []string {
+		server := redis.Start(t)
+		server.CLI("ACL", "SETUSER", "traefik", "on", ">secret", "~*", "+xread")
+		for _, sharing := range []options{
+			{"endpoints": "127.0.0.1:1"},
+			{"endpoints": server.Address, "username": "traefik", "password": "wrong"},
+			{"endpoints": server.Address, "username": "traefik", "password": "secret"},
+		} {
+			plain(options{"redis": sharing}, nil).live(t)
+			walk(t, step{"203.0.113.7", &home.phone, "ha", "200"}, step{"203.0.113.7", nil, "photos", "200"})
+		}
 		return nil
 	},
 }

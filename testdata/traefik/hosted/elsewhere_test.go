@@ -14,6 +14,7 @@ var elsewhere = map[string]string{
 	"certificates/step-ca.sh":    "e2e/stepca_test.go",
 	"identities/dynamic.yml":     "e2e/spiffe_test.go",
 	"identities/envoy-rbac.yaml": "e2e/spiffe_test.go",
+	"redis/redis.conf":           "hosted/sharing_test.go",
 }
 
 func TestExamplesElsewhere(t *testing.T) {

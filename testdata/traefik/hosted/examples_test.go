@@ -44,6 +44,7 @@ var readers = map[string]exampleReader{
 	"file":           readFile,
 	"kubernetes":     readKubernetes,
 	"k3s":            readK3s,
+	"redis":          readKubernetesRedis,
 	"vps":            readVPS,
 }
 
@@ -52,6 +53,7 @@ var variants = map[string]exampleReader{
 	"docker-compose with the local plugin": readComposeLocal,
 	"file in TOML":                         readTOML,
 	"kubernetes with plain Ingresses":      readKubernetesIngress,
+	"redis in files":                       readRedisFile,
 }
 
 // certificateless learn by other proofs; how they behave is seen in the real Traefik.
@@ -97,8 +99,12 @@ func TestExamples(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			shared := shareByOwnRedis(t, configuration)
 			if certificateless[name] == nil {
 				checkBehaviour(t, e, configuration)
+			}
+			if shared {
+				checkSharing(t, configuration)
 			}
 			if variants[name] == nil {
 				checkWarning(t, name)
@@ -365,6 +371,7 @@ func TestMistakesInExamplesAreNoticed(t *testing.T) {
 		ingress = "kubernetes/ingress.yaml"
 		plainly = "kubernetes with plain Ingresses"
 		k3s     = "k3s/traefik-config.yaml"
+		redis   = "redis/mtlsallowlist.yaml"
 	)
 	for _, c := range []struct {
 		name     string
@@ -415,6 +422,9 @@ func TestMistakesInExamplesAreNoticed(t *testing.T) {
 		{"an unknown value of the chart", "kubernetes", "kubernetes/values.yaml", "  plugins:", "  plugin:", "field plugin not found"},
 		{"a volume that goes with its pod", "kubernetes", "kubernetes/values.yaml", "  enabled: true", "  enabled: false", "/data/allowlist.json is on no volume that lasts"},
 		{"two Traefiks with one state file", "kubernetes", "kubernetes/values.yaml", "type: Recreate", "type: RollingUpdate", "the new Traefik starts before the old one ends"},
+		{"two replicas without Redis", "kubernetes", "kubernetes/values.yaml", "replicas: 1", "replicas: 2", "2 replicas don't share what default-"},
+		{"a secret that isn't there", "redis", redis, "urn:k8s:secret:redis:password", "urn:k8s:secret:redis", "malformed secret URN"},
+		{"Redis for the learner alone", "redis", redis, "      redis: # the same as the learner's\n        endpoints:\n          - redis.default:6379\n        username: traefik\n        password: urn:k8s:secret:redis:password\n", "", "2 replicas don't share what default-enforce learns or lets in"},
 		{"an unknown value of k3s", "k3s", k3s, "valuesContent:", "valueContent:", "field valueContent not found"},
 		{"a learner before the login", "login", "login/dynamic.yml", "[password, learn-password]", "[learn-password, password]", `the first of its middlewares [learn-password password] doesn't set "X-User"`},
 		{"a login that sets no header", "login", "login/dynamic.yml", "authResponseHeaders: [Remote-User]", "trustForwardHeader: false", `doesn't set "Remote-User"`},

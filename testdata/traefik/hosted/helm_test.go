@@ -17,6 +17,7 @@ import (
 	"github.com/pires/go-proxyproto"
 	"github.com/traefik/paerser/flag"
 	"github.com/traefik/traefik/v3/cmd"
+	"github.com/traefik/traefik/v3/pkg/config/dynamic"
 	"github.com/traefik/traefik/v3/pkg/ip"
 	"github.com/traefik/traefik/v3/pkg/observability/metrics"
 	"github.com/traefik/traefik/v3/pkg/server"
@@ -73,9 +74,6 @@ func (values helmValues) static() (*cmd.TraefikCmdConfiguration, error) {
 	if policy := values.Service.Spec.ExternalTrafficPolicy; policy != "Local" {
 		return nil, fmt.Errorf("external traffic policy %q hides the clients' addresses", policy)
 	}
-	if values.Deployment.Replicas != 1 {
-		return nil, fmt.Errorf("%d replicas don't share what they learn", values.Deployment.Replicas)
-	}
 	arguments := []string{
 		"--entryPoints.metrics.address=:9100/tcp",
 		"--entryPoints.traefik.address=:8080/tcp",
@@ -117,6 +115,19 @@ func (values helmValues) static() (*cmd.TraefikCmdConfiguration, error) {
 	return static, flag.Decode(arguments, static)
 }
 
+// checkReplicas wants one replica, or that all middlewares with an allowlist share it.
+func (values helmValues) checkReplicas(middlewares map[string]*dynamic.Middleware) error {
+	if values.Deployment.Replicas == 1 {
+		return nil
+	}
+	for name, m := range middlewares {
+		if options := m.Plugin[pluginName]; options["mode"] != "status" && options["redis"] == nil {
+			return fmt.Errorf("%d replicas don't share what %s learns or lets in", values.Deployment.Replicas, name)
+		}
+	}
+	return nil
+}
+
 // checkStateFile wants the file on a volume that outlives the pod and that one Traefik has at a time.
 func (values helmValues) checkStateFile(file string) error {
 	if !strings.HasPrefix(file, "/data/") || !values.Persistence.Enabled {
@@ -131,8 +142,8 @@ func (values helmValues) checkStateFile(file string) error {
 	return nil
 }
 
-func readValues(files fs.FS) (values helmValues, err error) {
-	data, err := fs.ReadFile(files, "kubernetes/values.yaml")
+func readValues(files fs.FS, name string) (values helmValues, err error) {
+	data, err := fs.ReadFile(files, name)
 	if err != nil {
 		return values, err
 	}

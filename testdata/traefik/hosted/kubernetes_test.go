@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -28,19 +29,19 @@ import (
 )
 
 func readKubernetes(files fs.FS) (example, error) {
-	values, err := readValues(files)
+	values, err := readValues(files, "kubernetes/values.yaml")
 	if err != nil {
 		return example{}, err
 	}
-	return readCluster(files, values, "ingressroute.yaml")
+	return readCluster(files, values, "kubernetes/mtlsallowlist.yaml", "kubernetes/ingressroute.yaml")
 }
 
 func readKubernetesIngress(files fs.FS) (example, error) {
-	values, err := readValues(files)
+	values, err := readValues(files, "kubernetes/values.yaml")
 	if err != nil {
 		return example{}, err
 	}
-	return readCluster(files, values, "ingress.yaml")
+	return readCluster(files, values, "kubernetes/mtlsallowlist.yaml", "kubernetes/ingress.yaml")
 }
 
 func readK3s(files fs.FS) (example, error) {
@@ -48,19 +49,27 @@ func readK3s(files fs.FS) (example, error) {
 	if err != nil {
 		return example{}, err
 	}
-	return readCluster(files, values, "ingressroute.yaml")
+	return readCluster(files, values, "kubernetes/mtlsallowlist.yaml", "kubernetes/ingressroute.yaml")
+}
+
+func readKubernetesRedis(files fs.FS) (example, error) {
+	values, err := readValues(files, "redis/values.yaml")
+	if err != nil {
+		return example{}, err
+	}
+	return readCluster(files, values, "redis/mtlsallowlist.yaml", "kubernetes/ingressroute.yaml")
 }
 
 // readCluster reads what a Traefik with the values makes of the middlewares, and of the routes in a second file.
-func readCluster(files fs.FS, values helmValues, routes string) (e example, err error) {
+func readCluster(files fs.FS, values helmValues, middlewares, routes string) (e example, err error) {
 	if e.static, err = values.static(); err != nil {
 		return e, err
 	}
 	c := cluster{"ingressclasses": {map[string]any{ // the chart's, whose name is the release's
 		"metadata": map[string]any{"name": "traefik"}, "spec": map[string]any{"controller": "traefik.io/ingress-controller"},
 	}}}
-	for _, name := range []string{"mtlsallowlist.yaml", routes} {
-		data, err := fs.ReadFile(files, "kubernetes/"+name)
+	for _, name := range []string{middlewares, routes} {
+		data, err := fs.ReadFile(files, name)
 		if err != nil {
 			return e, err
 		}
@@ -81,6 +90,9 @@ func readCluster(files fs.FS, values helmValues, routes string) (e example, err 
 	}
 	if got := len(e.dynamic["kubernetes"].HTTP.Routers); got != len(c["ingresses"]) {
 		return e, fmt.Errorf("got %d routers of %d Ingresses", got, len(c["ingresses"]))
+	}
+	if err := values.checkReplicas(e.dynamic["kubernetescrd"].HTTP.Middlewares); err != nil {
+		return e, err
 	}
 	for _, m := range e.dynamic["kubernetescrd"].HTTP.Middlewares {
 		if file, ok := m.Plugin[pluginName]["stateFile"].(string); ok {
@@ -146,7 +158,7 @@ func (c cluster) apply(data []byte) error {
 		switch kind := fmt.Sprint(document["apiVersion"], " ", document["kind"]); kind {
 		case "traefik.io/v1alpha1 Middleware":
 			c.add("middlewares", document)
-			err = k8syaml.UnmarshalStrict(data, &v1alpha1.Middleware{})
+			err = c.applyMiddleware(data)
 		case "traefik.io/v1alpha1 TLSOption":
 			c.add("tlsoptions", document)
 			err = c.applyTLSOption(data)
@@ -163,6 +175,18 @@ func (c cluster) apply(data []byte) error {
 			return err
 		}
 	}
+}
+
+// applyMiddleware adds the secrets that options are read from: urn:k8s:secret:<name>:<key>.
+func (c cluster) applyMiddleware(data []byte) error {
+	var middleware v1alpha1.Middleware
+	if err := k8syaml.UnmarshalStrict(data, &middleware); err != nil {
+		return err
+	}
+	for _, urn := range regexp.MustCompile(`"urn:k8s:secret:([^":]*):([^":]*)"`).FindAllStringSubmatch(string(data), -1) {
+		c.addSecret(middleware.Namespace, urn[1], urn[2])
+	}
+	return nil
 }
 
 func (c cluster) applyTLSOption(data []byte) error {
@@ -228,7 +252,11 @@ func (c cluster) addService(namespace, name string, port int) {
 func (c cluster) addSecret(namespace, name string, keys ...string) {
 	data := map[string]string{}
 	for _, key := range keys {
-		data[key] = base64.StdEncoding.EncodeToString([]byte("PEM"))
+		value := "PEM"
+		if key == "password" {
+			value = redisPassword
+		}
+		data[key] = base64.StdEncoding.EncodeToString([]byte(value))
 	}
 	c.add("secrets", map[string]any{"metadata": map[string]any{"namespace": namespace, "name": name}, "data": data})
 }

@@ -60,6 +60,11 @@ func Load(module, folder string) (*Plugin, error) {
 
 // Handler makes a middleware of the plugin, its configuration decoded as Traefik does it.
 func (p *Plugin) Handler(next http.Handler, options map[string]any, name string) (http.Handler, error) {
+	return p.HandlerIn(context.Background(), next, options, name)
+}
+
+// HandlerIn makes one that lasts as long as ctx, which Traefik cancels at the next reload.
+func (p *Plugin) HandlerIn(ctx context.Context, next http.Handler, options map[string]any, name string) (http.Handler, error) {
 	config := p.createConfig.Call(nil)[0]
 	decoder, err := mapstructure.NewDecoder(&mapstructure.DecoderConfig{
 		DecodeHook:       mapstructure.StringToSliceHookFunc(","),
@@ -72,7 +77,7 @@ func (p *Plugin) Handler(next http.Handler, options map[string]any, name string)
 	if err := decoder.Decode(options); err != nil {
 		return nil, err
 	}
-	arguments := []reflect.Value{reflect.ValueOf(context.Background()), reflect.ValueOf(next), config, reflect.ValueOf(name)}
+	arguments := []reflect.Value{reflect.ValueOf(ctx), reflect.ValueOf(next), config, reflect.ValueOf(name)}
 	results := p.newHandler.Call(arguments)
 	if err, ok := results[1].Interface().(error); ok {
 		return nil, err

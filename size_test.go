@@ -1,0 +1,66 @@
+package mtlsallowlist
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestWhatAStoreTakesInRedis is about the figures in the readme.
+func TestWhatAStoreTakesInRedis(t *testing.T) {
+	s := startRedis(t)
+	r := newReplica(t, "sized", &Redis{Endpoints: []string{s.address}}, 0)
+	attempt, _ := r.link.current()
+	conn, err := r.link.dial(attempt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fingerprint := byFingerprint + strings.Repeat("9f0c", 16)
+	entries := func(n int, stamp int64) []entry {
+		list := []entry{}
+		for i := 0; i < n; i++ {
+			ip := netip.PrefixFrom(netip.AddrFrom4([4]byte{203, 0, byte(i >> 8), byte(i)}), 32)
+			id := identity{names: []string{fmt.Sprint("cn:phone", i), fingerprint}, serial: strings.Repeat("3a", 20)}
+			list = append(list, entry{kind: entryGrant, ip: ip, identity: id, learned: stamp, stamp: stamp, expires: stamp + int64(24*time.Hour/time.Millisecond)})
+		}
+		return list
+	}
+	usage := func(keys ...string) (bytes int) {
+		for _, key := range keys {
+			n, err := strconv.Atoi(s.cli("MEMORY", "USAGE", key, "SAMPLES", "0"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			bytes += n
+		}
+		return bytes
+	}
+	now := time.Now().UnixNano() / int64(time.Millisecond)
+	if err := r.link.tell(conn, entries(2_000, now)); err != nil {
+		t.Fatal(err)
+	}
+	if got := usage(r.link.keys[0], r.link.keys[1]) / 2_000; got < 300 || got > 450 {
+		t.Errorf("a grant takes %d bytes, want some 400", got)
+	}
+	before := usage(r.link.keys[2])
+	for i := 1; i <= 10; i++ { // full batches
+		if err := r.link.tell(conn, entries(maxTold, now+int64(i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kept, _ := strconv.Atoi(keptChanges)
+	if got := (usage(r.link.keys[2]) - before) / 10 * kept; got < 5_000_000 || got > 15_000_000 {
+		t.Errorf("of nothing but full batches, the changes take %d bytes, want some 10 MB", got)
+	}
+	for i := 1; i <= 400; i++ { // one by one
+		if err := r.link.tell(conn, entries(1, now+1000+int64(i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := usage(r.link.keys[2]); got < 50_000 || got > 150_000 {
+		t.Errorf("the changes take %d bytes, want some 0.1 MB", got)
+	}
+}

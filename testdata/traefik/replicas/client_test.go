@@ -1,0 +1,211 @@
+package replicas
+
+import (
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"regexp"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
+)
+
+func tlsConfig(certificate *tls.Certificate) *tls.Config {
+	return &tls.Config{RootCAs: home.ca.Pool(), Certificates: []tls.Certificate{*certificate}}
+}
+
+// prover returns the client of a phone at an address, which closes with the test.
+func (r *replica) prover(from string) *lab.Client {
+	return r.client(lab.ClientOptions{From: from, Target: r.Addr("websecure"), TLS: tlsConfig(&home.phone)})
+}
+
+// asker returns the client of an app without a certificate at an address, which keeps its connection.
+func (r *replica) asker(from string) *lab.Client {
+	return r.client(lab.ClientOptions{From: from, Target: r.Addr("web"), KeepAlive: true})
+}
+
+func (r *replica) client(o lab.ClientOptions) *lab.Client {
+	c := lab.NewClient(o)
+	r.t.Cleanup(c.Close)
+	return c
+}
+
+// get returns the status of an answer, or why there is none.
+func get(c *lab.Client, url string) string {
+	response, err := c.Get(url)
+	if err != nil {
+		return err.Error()
+	}
+	return strconv.Itoa(response.Status)
+}
+
+const (
+	haURL     = "https://ha.home.example/"
+	photosURL = "http://photos.home.example/"
+	pageURL   = "https://allowlist.home.example/"
+)
+
+// proves has a phone at an address prove who it is, and returns the answer.
+func (r *replica) proves(from string) string {
+	c := r.prover(from)
+	defer c.Close()
+	return get(c, haURL)
+}
+
+// asks returns the answer of the hidden host to an address.
+func (r *replica) asks(from string) string {
+	c := r.asker(from)
+	defer c.Close()
+	return get(c, photosURL)
+}
+
+// passes has a phone ask for a host that no router knows: that takes as long as the machine is busy.
+func (r *replica) passes() {
+	r.t.Helper()
+	c := r.prover("203.0.113.99")
+	defer c.Close()
+	if got := get(c, "https://nobody.home.example/"); got != "404" {
+		r.t.Errorf("asking for nobody's host: got %s, want 404", got)
+	}
+}
+
+// learn has an address learned.
+func (r *replica) learn(addresses ...string) {
+	r.t.Helper()
+	for _, from := range addresses {
+		if got := r.proves(from); got != "200" {
+			r.t.Fatalf("learning %s: got %s, want 200", from, got)
+		}
+	}
+}
+
+// want compares the hidden host's answers.
+func (r *replica) want(status string, addresses ...string) {
+	r.t.Helper()
+	for _, from := range addresses {
+		if got := r.asks(from); got != status {
+			r.t.Errorf("asking from %s: got %s, want %s", from, got, status)
+		}
+	}
+}
+
+// awaits waits for the hidden host's answer to an address, and returns how long that took.
+func (r *replica) awaits(status, from string) time.Duration {
+	r.t.Helper()
+	c := r.asker(from)
+	defer c.Close()
+	return eventually(r.t, fmt.Sprint("from ", from, " the hidden host answers ", status), func() bool { return get(c, photosURL) == status })
+}
+
+// page sends a request of the owner's to the status page, and returns the answer.
+func (r *replica) page(method, path string) string {
+	r.t.Helper()
+	c := r.client(lab.ClientOptions{From: "198.51.100.1", Target: r.Addr("websecure"), TLS: tlsConfig(&home.owner)})
+	defer c.Close()
+	request, err := http.NewRequest(method, pageURL+path, nil)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	response, err := c.Do(request)
+	if err != nil || response.Status != http.StatusOK {
+		r.t.Fatalf("%s %s: got %d, %v: %s", method, path, response.Status, err, response.Body)
+	}
+	return response.Body
+}
+
+// revoke ends the grants of an address, and wants that there were some.
+func (r *replica) revoke(from string) {
+	r.t.Helper()
+	if got := r.page(http.MethodDelete, "grants?ip="+from); got != "{\n  \"ended\": 1\n}\n" {
+		r.t.Errorf("revoking %s: got %s", from, got)
+	}
+}
+
+// A grant is what the status page tells of one.
+type grant struct {
+	IP                       string
+	Learned, Proved, Expires time.Time
+}
+
+func (r *replica) grants() []grant {
+	r.t.Helper()
+	var listing struct{ Stores []struct{ Grants []grant } }
+	if err := json.Unmarshal([]byte(r.page(http.MethodGet, "grants")), &listing); err != nil {
+		r.t.Fatal(err)
+	}
+	return listing.Stores[0].Grants
+}
+
+// ips returns the prefixes for which there are grants.
+func (r *replica) ips() map[string]bool {
+	r.t.Helper()
+	ips := map[string]bool{}
+	for _, g := range r.grants() {
+		ips[g.IP] = true
+	}
+	return ips
+}
+
+// debugged are the static options with which Traefik serves Go's profiles.
+var debugged = options{"api": options{"debug": true}}
+
+// A footprint is what Traefik's process takes.
+type footprint struct {
+	heap, resident int64 // bytes; heap: what is alive after a garbage collection
+	goroutines     int64
+}
+
+var (
+	heapAlloc      = regexp.MustCompile(`(?m)^# HeapAlloc = (\d+)$`)
+	goroutineTotal = regexp.MustCompile(`^goroutine profile: total (\d+)\n`)
+	digits         = regexp.MustCompile(`^(\d+)$`)
+	residentSize   = regexp.MustCompile(`(?m)^VmRSS:\s+(\d+) kB$`)
+)
+
+func (r *replica) footprint() footprint {
+	r.t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", r.Pid()))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.profile("heap?gc=1&debug=1") // once more, since the first time leaves what pools keep
+	return footprint{
+		heap:       number(r.t, heapAlloc, r.profile("heap?gc=1&debug=1")),
+		resident:   number(r.t, residentSize, status) << 10,
+		goroutines: number(r.t, goroutineTotal, r.profile("goroutine?debug=1")),
+	}
+}
+
+func (r *replica) profile(name string) []byte {
+	r.t.Helper()
+	request, err := http.NewRequest(http.MethodGet, "http://"+r.Addr("traefik")+"/debug/pprof/"+name, nil)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	request.Close = true // or the connection's goroutines would be counted as well
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return text
+}
+
+func number(t *testing.T, in *regexp.Regexp, text []byte) int64 {
+	t.Helper()
+	match := in.FindSubmatch(text)
+	if match == nil {
+		t.Fatalf("no %s in %.200q", in, text)
+	}
+	n, _ := strconv.ParseInt(string(match[1]), 10, 64) // digits
+	return n
+}

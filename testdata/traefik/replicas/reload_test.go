@@ -1,0 +1,94 @@
+package replicas
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/redis"
+)
+
+// TestReloadsKeepTheConnections reloads the configuration of one of two Traefiks, with five middlewares that share the
+// store and in which something changes each time, while the other one learns.
+func TestReloadsKeepTheConnections(t *testing.T) {
+	server := redis.Start(t)
+	shared := redisOptions(server)
+	h := household{redis: shared, hidden: 3, static: debugged}
+	fleet := startShared(t, 2, h)
+	a, b := fleet[0], fleet[1]
+	a.learn("203.0.113.1") // so that both have something to tell, and so both their connections
+	b.learn("203.0.113.2")
+	agree(t, 2, a, b)
+	if got := server.Clients(); len(got) != 4 {
+		t.Errorf("got %d connections, want 2 of each Traefik: %q", len(got), got)
+	}
+	before := a.footprint()
+	most := 0
+	for i := range 200 {
+		changed := h
+		changed.learner = options{"ttl": time.Duration(i+1) * time.Hour, "maxIPs": 1000 + i}
+		a.configure(changed)
+		if i%20 == 0 {
+			from, _ := address(i)
+			b.learn(from)
+			a.awaits("200", from)
+		}
+		most = max(most, len(server.Clients()))
+	}
+	if most != 4 {
+		t.Errorf("got up to %d connections, want 4: %q", most, server.Clients())
+	}
+	a.told(0, "msg=failed")
+	a.told(1, `msg="in step"`)
+	after := a.footprint()
+	t.Logf("after 200 reloads: %d goroutines, before %d; heap %d KiB, before %d", after.goroutines, before.goroutines, after.heap>>10, before.heap>>10)
+	eventually(t, "there are as many goroutines as before, and the heap is about as large", func() bool {
+		after = a.footprint()
+		return after.goroutines <= before.goroutines && after.heap < before.heap+5<<20
+	})
+
+	other := h
+	other.redis = redisOptions(server)
+	other.redis["db"] = 1
+	a.configure(other)
+	a.awaitInStep(2)
+	a.learn("203.0.113.3")
+	a.want("200", "203.0.113.1", "203.0.113.2", "203.0.113.3")
+	eventually(t, "a has connections to the other db alone", func() bool {
+		clients := server.Clients()
+		return len(clients) == 4 && strings.Count(strings.Join(clients, "\n"), " db=1 ") == 2
+	})
+	b.learn("203.0.113.4")
+	b.want("403", "203.0.113.3")
+	a.want("403", "203.0.113.4")
+	b.configure(other)
+	b.awaits("200", "203.0.113.3")
+	a.awaits("200", "203.0.113.4")
+
+	alone := h
+	alone.redis = nil
+	a.configure(alone)
+	b.configure(alone)
+	took := eventually(t, "no connection is left", func() bool { return len(server.Clients()) == 0 })
+	t.Logf("without redis, the connections close within %v", took)
+	a.learn("203.0.113.5")
+	a.want("200", "203.0.113.1", "203.0.113.4", "203.0.113.5")
+	b.want("403", "203.0.113.5")
+	a.configure(h) // and again
+	b.configure(h)
+	b.awaits("200", "203.0.113.5")
+	for _, r := range fleet {
+		r.told(0, "msg=failed")
+	}
+}
+
+// TestRedisAtTheLearnerAlone has the enforcer and the status page of a store share what its learner shares.
+func TestRedisAtTheLearnerAlone(t *testing.T) {
+	server := redis.Start(t)
+	h := household{learner: options{"redis": redisOptions(server)}}
+	fleet := startShared(t, 2, h)
+	fleet[0].learn("203.0.113.1")
+	fleet[1].awaits("200", "203.0.113.1")
+	fleet[1].revoke("203.0.113.1")
+	fleet[0].awaits("403", "203.0.113.1")
+}

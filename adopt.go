@@ -71,13 +71,11 @@ func (s *store) adoptLocked(e entry, now moment) (changed bool) {
 
 // adoptAgainLocked takes over what the store holds once more, by other terms than before.
 func (s *store) adoptAgainLocked(now moment) {
-	s.list.removeExpired(now)
 	entries := []entry{}
 	for _, g := range append([]*grant{}, s.list.due...) {
 		entries = append(entries, s.sharing.entry(entryGrant, g))
 		s.list.remove(g)
 	}
-	sortLatestFirst(entries)
 	for _, e := range entries {
 		s.adoptLocked(e, now)
 	}

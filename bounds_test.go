@@ -22,6 +22,12 @@ func TestBounds(t *testing.T) {
 		{"seconds of quiet about a matter that recurs", int64(noteInterval / time.Second), 60},
 		{"days of the longest lifetime", int64(maxTTL / time.Hour / 24), 36_500},
 		{"events that are kept", maxEvents, 50},
+		{"names of an identity of another replica's", maxNames, 1000},
+		{"milliseconds up to the last moment that anybody may mean", maxStamp, 100_000_000_000_000},
+		{"hours that Redis's clock may be set back", maxAhead / 3_600_000, 24},
+		{"grants that are handed out at once", chunk, 50},
+		{"IPs that a store without a learner takes over", maxShared, 100_000},
+		{"milliseconds between times that are taken for the same", near, 50},
 		{"events that are shown", shownEvents, 20},
 		{"letters of a name that are shown", shownRunes, 120},
 	} {

@@ -42,11 +42,12 @@ func TestWhatAdoptingChanges(t *testing.T) {
 		{"one that makes room", one, "1s g 203.0.113.7/32 cn:a", "2s g 203.0.113.8/32 cn:a", true, 1, "e 203.0.113.7"},
 		{"one that has to make room itself", one, "2s g 203.0.113.7/32 cn:a", "1s g 203.0.113.8/32 cn:a", true, 1, "e 203.0.113.8"},
 		{"one that has two make room", one, "1s g 203.0.113.7/32 cn:a; 2s g 203.0.113.7/32 cn:b", "3s g 203.0.113.8/32 cn:a", true, 2, "e 203.0.113.7, e 203.0.113.7"},
+		{"one that finds room, since another has ended", one, "1s g 203.0.113.7/32 cn:a 8s", "2s g 203.0.113.8/32 cn:a", true, 0, ""},
 		{"one that makes room of its identity's", limits{time.Hour, 9, 1}, "1s g 203.0.113.7/32 cn:a", "2s g 203.0.113.8/32 cn:a", true, 1, "e 203.0.113.7"},
 	} {
 		s := newShared(terms{learner: true, limits: row.limits})
 		if row.before != "" {
-			s.adopt(told(t, row.before), 10*time.Second)
+			s.adopt(told(t, row.before), 8*time.Second)
 		}
 		s.collect(1)
 		nobody, changes := s.nobody, s.changed()
@@ -186,12 +187,14 @@ func TestWhatWasProvedBeforeRedisAnsweredIsPutInOrder(t *testing.T) {
 		t.Errorf("got %s, of the identity %s, want both by address", all, own)
 	}
 	s.collect(1)
-	restored := []savedGrant{{IP: ipOf("D").String(), Names: []string{"cn:a"}, Learned: epoch, Proved: epoch.Add(500 * time.Millisecond), Expires: epoch.Add(time.Hour)}}
-	s.restore(restored, &settings{limits: wide, ipv6Subnet: 64}, epoch.Add(2*time.Second))
-	if all, own := order(s.list); all != "DABC" || own != "DABC" {
-		t.Errorf("got %s, of the identity %s, want the restored one first", all, own)
+	restored := []savedGrant{{IP: ipOf("D").String(), Names: []string{"cn:a"}, Learned: epoch, Proved: epoch.Add(1500 * time.Millisecond), Expires: epoch.Add(time.Hour)}}
+	if n := s.restore(restored, &settings{limits: wide, ipv6Subnet: 64}, epoch.Add(2*time.Second)); n != 1 {
+		t.Errorf("got %d restored, want 1", n)
 	}
-	if entries, _ := s.drain(1); len(entries) != 1 || entries[0].ip != ipOf("D") || entries[0].stamp != clockAt0+500 {
+	if all, own := order(s.list); all != "ABCD" || own != "ABCD" {
+		t.Errorf("got %s, of the identity %s, want the restored one last", all, own)
+	}
+	if entries, _ := s.drain(1); len(entries) != 1 || entries[0].ip != ipOf("D") || entries[0].stamp != clockAt0+1500 {
 		t.Errorf("Redis is told %+v", entries)
 	}
 }

@@ -72,6 +72,7 @@ func TestAdopting(t *testing.T) {
 		{"two of an address", hour, "1s g 203.0.113.7/32 cn:a; 2s g 203.0.113.7/32 cn:b", "203.0.113.7 cn:a\n203.0.113.7 cn:b", 0},
 		{"an old one again", hour, "2s g 203.0.113.7/32 cn:a; 1s g 203.0.113.7/32 cn:a", "203.0.113.7 cn:a", 0},
 		{"a stamp ahead", hour, "24h9s g 203.0.113.7/32 cn:a", "203.0.113.7 cn:a", 0},
+		{"a stamp as far ahead as may be", hour, "24h10s g 203.0.113.7/32 cn:a", "203.0.113.7 cn:a", 0},
 		{"a stamp far ahead", hour, "24h11s g 203.0.113.7/32 cn:a", "", 1},
 		{"a revocation from far ahead", hour, "1s g 203.0.113.7/32 cn:a; 24h11s r 203.0.113.7/32 cn:a", "203.0.113.7 cn:a", 1},
 		{"one that has expired", hour, "1s g 203.0.113.7/32 cn:a 9s", "", 0},
@@ -176,11 +177,18 @@ func TestRevocationsLast(t *testing.T) {
 			s.revoke(home, "", now)
 			s.adopt(before, now)
 		}, "r 203.0.113.7"},
+		{"revoked, and proved elsewhere", func(s *store) {
+			s.learn(home, cnA, hour, now)
+			s.revoke(home, "", now)
+			s.adopt(told(t, "11s g 203.0.113.7/32 cn:a"), now+time.Second)
+		}, "g 203.0.113.7"},
 		{"revoked, and restored from a state file", func(s *store) {
 			s.learn(home, cnA, hour, now)
 			saved, _ := s.state(epoch.Add(now))
 			s.revoke(home, "", now+time.Second)
-			s.restore(saved.Grants, &settings{limits: hour, ipv6Subnet: 64}, epoch.Add(now+2*time.Second))
+			if n := s.restore(saved.Grants, &settings{limits: hour, ipv6Subnet: 64}, epoch.Add(now+2*time.Second)); n != 0 {
+				t.Errorf("got %d restored after the revocation", n)
+			}
 		}, "r 203.0.113.7"},
 		{"revoked elsewhere, and restored from a state file", func(s *store) {
 			s.learn(home, cnA, hour, now)
@@ -324,5 +332,10 @@ func TestWhatWasTakenOverBeforeThereWasALearnerHasToFit(t *testing.T) {
 	s.learnBy(terms{learner: true, limits: limits{time.Hour, 1, 0}}, 10*time.Second) // at a reload: from the next proof on
 	if got := len(s.list.due); got != 3 {
 		t.Errorf("after a reload it holds %d", got)
+	}
+	changes := s.changed()
+	s.adopt(told(t, "6s g 203.0.113.4/32 cn:a"), 10*time.Second)
+	if got := heldBy(s, 10*time.Second); got != "203.0.113.4 cn:a" || s.changed() == changes {
+		t.Errorf("after a renewal it holds %q, which is news: %t", got, s.changed() > changes)
 	}
 }

@@ -210,3 +210,17 @@ func TestAnAddressIsAsOldAsTheLastOfItsProofsThatIsLeft(t *testing.T) {
 		t.Errorf("got %s, want that of the older proof first", all)
 	}
 }
+
+// TestOneAddressWithPrefixesOfTwoLengths is about replicas whose ipv6Subnet differ: even then they agree.
+func TestOneAddressWithPrefixesOfTwoLengths(t *testing.T) {
+	long, short := netip.MustParsePrefix("2001:db8::/64"), netip.MustParsePrefix("2001:db8::/48")
+	next := netip.MustParsePrefix("2001:db8:1::/32")
+	for _, row := range []struct {
+		a, b netip.Prefix
+		want bool
+	}{{short, long, true}, {long, short, false}, {long, long, false}, {long, next, true}, {next, long, false}} {
+		if got := lower(row.a, row.b); got != row.want {
+			t.Errorf("%v before %v: got %t", row.a, row.b, got)
+		}
+	}
+}

@@ -88,7 +88,8 @@ func (s *store) restoreRevoked(saved []savedRevocation, now time.Time) {
 		e.expires = s.sharing.at(at + within(r.Expires.Sub(now), maxTTL))
 		a := s.list.addresses[e.ip]
 		proved := a != nil && a.grantOf(e.identity.name()) != nil
-		if r.Expires.After(now) && !proved && e.stamp > s.sharing.revoked[e.member()].stamp {
+		later, isKnown := s.sharing.revoked[e.member()]
+		if r.Expires.After(now) && !proved && (!isKnown || e.stamp > later.stamp) {
 			s.sharing.revoked[e.member()] = e
 			s.sharing.tell(e)
 		}

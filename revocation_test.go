@@ -2,6 +2,7 @@ package mtlsallowlist
 
 import (
 	"context"
+	"encoding/json"
 	"net/netip"
 	"path/filepath"
 	"strings"
@@ -13,6 +14,13 @@ import (
 func restarted(t *testing.T, s *store, now moment) *store {
 	t.Helper()
 	saved, _ := s.state(epoch.Add(now))
+	data, err := json.Marshal(saved)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if saved, err = parseState(data); err != nil {
+		t.Fatal(err)
+	}
 	again := newStore(s.name)
 	again.restore(saved.Grants, &settings{limits: hour, ipv6Subnet: 64}, epoch.Add(now))
 	again.restoreRevoked(saved.Revoked, epoch.Add(now))
@@ -152,5 +160,79 @@ func TestASavedRevocationEnds(t *testing.T) {
 	e := s.sharing.revoked[member(netip.MustParsePrefix("203.0.113.7/32"), "cn:a")]
 	if e.stamp != clockAt0 || e.expires != clockAt0+maxTTL.Milliseconds() {
 		t.Errorf("it is dated %d ms after now, and ends after %d", e.stamp-clockAt0, e.expires-clockAt0)
+	}
+}
+
+func TestHowLongARevocationMatters(t *testing.T) {
+	for _, row := range []struct {
+		name     string
+		terms    terms
+		lifetime string
+		want     time.Duration
+	}{
+		{"as long as the grant's lifetime", noTerms, "30m", 30 * time.Minute},
+		{"or as a learner's, if that is more", terms{learner: true, limits: hour}, "30m", time.Hour},
+		{"but it may be less", terms{learner: true, limits: limits{ttl: time.Minute, maxIPs: 1}}, "30s", time.Minute},
+	} {
+		s := newShared(row.terms)
+		s.adopt(told(t, "10s g 203.0.113.7/32 cn:a "+row.lifetime), 10*time.Second)
+		s.collect(1)
+		s.revoke(home, "", 11*time.Second)
+		entries, _ := s.drain(1)
+		if len(entries) != 1 || entries[0].kind != entryRevoked || entries[0].stamp != clockAt0+11_000 || entries[0].expires-entries[0].stamp != row.want.Milliseconds() {
+			t.Errorf("%s: Redis is told %+v", row.name, entries)
+		}
+		ends := 11*time.Second + row.want
+		saved := s.revocations(epoch.Add(ends - 1))
+		if len(saved) != 1 || !saved[0].Revoked.Equal(epoch.Add(11*time.Second)) || !saved[0].Expires.Equal(epoch.Add(ends)) || len(s.revocations(epoch.Add(ends))) != 0 {
+			t.Errorf("%s: a state file has %+v", row.name, saved)
+		}
+		s.adopt(told(t, ends.String()+" g 203.0.113.8/32 cn:a"), ends)
+		s.revoke(netip.Prefix{}, "", ends)
+		if len(s.sharing.revoked) != 1 {
+			t.Errorf("%s: got %v, want the later revocation alone", row.name, s.sharing.revoked)
+		}
+	}
+}
+
+func TestAStoreThatIsNotSharedRemembersNoRevocation(t *testing.T) {
+	s := newStore("alone")
+	s.learn(home, cnA, hour, time.Second)
+	s.revoke(home, "", time.Second)
+	if saved, _ := s.state(epoch.Add(time.Second)); len(s.sharing.revoked) != 0 || len(saved.Revoked) != 0 {
+		t.Errorf("got %v", s.sharing.revoked)
+	}
+}
+
+func TestSavedRevocationsAreReadAgain(t *testing.T) {
+	s := newShared(terms{learner: true, limits: hour})
+	s.learn(home, named("cn:b"), hour, 10*time.Second) // somebody else at the address
+	saved, err := parseState([]byte(`{"format":1,"store":"a","grants":[],"revoked":[
+		{"ip":"203.0.113.7/32","names":["cn:a","dns:a.lan"],"revoked":"2001-01-01T00:00:00Z","expires":"2101-01-01T00:00:00Z"},
+		{"ip":"203.0.113.8/32","names":["cn:a"],"revoked":"2001-01-01T00:00:00Z","expires":"2001-01-01T00:00:00Z"}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.collect(1)
+	s.restoreRevoked(saved.Revoked, epoch.Add(10*time.Second))
+	entries, _ := s.drain(1)
+	if len(entries) != 1 || entries[0].ip != home || len(entries[0].identity.names) != 2 || entries[0].learned != entries[0].stamp || len(s.sharing.revoked) != 1 {
+		t.Errorf("Redis is told %+v", entries)
+	}
+}
+
+func TestARevocationFromBeforeTheProcessBeganIsKnown(t *testing.T) {
+	for _, row := range []struct {
+		proved string
+		want   bool
+	}{{"-61s", false}, {"-60s", false}, {"-59s", true}} {
+		s := newStore("again")
+		s.restoreRevoked([]savedRevocation{{IP: home.String(), Names: []string{"cn:a"}, Revoked: epoch.Add(-time.Minute), Expires: epoch.Add(time.Hour)}}, epoch)
+		s.share()
+		s.timeBy(clockAt0, 0)
+		s.adopt(told(t, row.proved+" g 203.0.113.7/32 cn:a 24h"), time.Second)
+		if got := s.holds(home, time.Second); got != row.want {
+			t.Errorf("proved %s from the beginning, it holds: %t", row.proved, got)
+		}
 	}
 }

@@ -221,3 +221,29 @@ func TestARevocationOutlivesWhoRevoked(t *testing.T) {
 		t.Errorf("got grants for %v, want 203.0.113.2/32", ips)
 	}
 }
+
+// TestARevocationWithoutRedisOutlivesARestart has a replica with a state file revoke while Redis is away, and restart
+// before it is back: the other one, which knows the grant, hears of the revocation all the same.
+func TestARevocationWithoutRedisOutlivesARestart(t *testing.T) {
+	server := redis.Start(t)
+	h := household{redis: redisOptions(server)}
+	revoking := h
+	revoking.learner = options{"stateFile": filepath.Join(t.TempDir(), "state.json")}
+	fleet := start(t, h, revoking)
+	a, b := fleet[0], fleet[1]
+	a.awaitInStep(1)
+	b.awaitInStep(1)
+	a.learn("203.0.113.1", "203.0.113.2")
+	b.awaits("200", "203.0.113.2")
+	server.Kill()
+	b.revoke("203.0.113.1")
+	b.restart()
+	a.want("200", "203.0.113.1")
+	server.Start()
+	a.awaits("403", "203.0.113.1")
+	agree(t, 1, a, b)
+	for _, r := range fleet {
+		r.want("403", "203.0.113.1")
+		r.want("200", "203.0.113.2")
+	}
+}

@@ -339,3 +339,39 @@ func TestWhatWasTakenOverBeforeThereWasALearnerHasToFit(t *testing.T) {
 		t.Errorf("after a renewal it holds %q, which is news: %t", got, s.changed() > changes)
 	}
 }
+
+func TestRedissClockIsMeasured(t *testing.T) {
+	for _, row := range []struct{ off, want int64 }{{-1000, -1000}, {-51, -51}, {-50, 0}, {0, 0}, {50, 0}, {51, 51}, {1000, 1000}} {
+		s := newStore("shared")
+		s.share()
+		s.timeBy(clockAt0+1000, time.Second)
+		g, _, _, _ := s.learn(home, cnA, hour, 2*time.Second)
+		s.timeBy(clockAt0+3000+row.off, 3*time.Second)
+		if got := s.sharing.ahead - clockAt0; got != row.want {
+			t.Errorf("off by %d ms, it is set by %d, want %d", row.off, got, row.want)
+		}
+		if want := 2*time.Second - time.Duration(row.want)*time.Millisecond; g.stamp != clockAt0+2000 || g.proved != want || g.expires != 2*time.Second+time.Hour {
+			t.Errorf("off by %d ms, got the stamp %d, proved %v, want %v, expires %v", row.off, g.stamp-clockAt0, g.proved, want, g.expires)
+		}
+	}
+}
+
+// TestWhatWasRestoredMayHaveBeenRevoked is about a state file that is read before Redis has ever answered.
+func TestWhatWasRestoredMayHaveBeenRevoked(t *testing.T) {
+	for _, row := range []struct {
+		proved time.Duration
+		want   bool
+	}{{time.Second, false}, {2 * time.Second, false}, {2*time.Second + time.Millisecond, true}} {
+		s := newStore("shared")
+		s.share()
+		s.learn(home, cnA, hour, time.Second)
+		s.revoke(home, "", 2*time.Second)
+		saved := []savedGrant{{IP: home.String(), Names: cnA.names, Learned: epoch, Proved: epoch.Add(row.proved), Expires: epoch.Add(time.Hour)}}
+		s.restore(saved, &settings{limits: hour, ipv6Subnet: 64}, epoch.Add(3*time.Second))
+		nobody, changes := s.nobody, s.changed()
+		s.timeBy(clockAt0, 0)
+		if got := s.holds(home, 3*time.Second); got != row.want || (s.changed() > changes) == row.want || (nobody.expires == over) == row.want {
+			t.Errorf("proved at %v, it holds: %t; %d changes", row.proved, got, s.changed()-changes)
+		}
+	}
+}

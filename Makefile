@@ -4,7 +4,7 @@
 # make fuzz   each fuzz target for FUZZTIME (1m)
 # make soak   two replicas and a Redis that fails again and again, under load for SOAKTIME (10m)
 # make pictures  those of the status page, in .cache/pictures; one of them is the readme's
-# make mutate  change the plugin in one place at a time, and see that its tests notice (15 minutes the first time; then only
+# make mutate  change the plugin in one place at a time, and see that its tests notice (an hour the first time; then only
 #             what may have changed). MUTATE="-files enforcer.go" for some of it; -help tells more
 # make bench  what it costs, in ratios (12 minutes); its table in the readme is made by it, too
 

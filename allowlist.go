@@ -25,6 +25,7 @@ type allowlist struct {
 	addresses  map[netip.Prefix]*address
 	recency    *list.List            // of *address, the least recently proved first
 	identities map[string]*list.List // of *grant by identity name, the least recently proved first; nil: not indexed
+	placed     *list.Element         // in recency: that of the address that was put in order last; nil: it is gone
 	due        dueGrants
 	made       int // how many grants were ever made
 }
@@ -173,6 +174,9 @@ func (l *allowlist) remove(g *grant) {
 	if len(kept) == 0 {
 		l.recency.Remove(a.recency)
 		delete(l.addresses, a.ip)
+		if l.placed == a.recency {
+			l.placed = nil
+		}
 	} else if g.stamp != 0 && g.proved > a.proved() {
 		l.orderAddress(a) // as if it had never been: other replicas may not have heard of it
 	}

@@ -70,9 +70,13 @@ func (l *allowlist) orderAddress(a *address) {
 		return
 	}
 	l.recency.MoveToBack(e)
+	if last := l.placed; last != nil && last != e && a.before(last.Value.(*address)) {
+		l.recency.MoveBefore(e, last) // what is taken over comes latest first: no need to search from the back each time
+	}
 	for before := e.Prev(); before != nil && a.before(before.Value.(*address)); before = e.Prev() {
 		l.recency.MoveBefore(e, before)
 	}
+	l.placed = e
 }
 
 // sort puts all in order.

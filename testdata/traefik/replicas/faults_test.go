@@ -49,7 +49,7 @@ var faults = []struct {
 }{
 	{"it is killed and comes back empty", direct, time.Second, func(s *site) { s.Kill() }, (*site).back},
 	{"it hangs, longer than a read may take", direct, 6 * time.Second, func(s *site) { s.Hang() }, func(s *site) { s.GoOn() }},
-	{"it can't be reached, longer than a read may take", relayed, 8 * time.Second,
+	{"it can't be reached for a minute", relayed, time.Minute,
 		func(s *site) { s.relay.silent.Store(true) },
 		func(s *site) { s.relay.silent.Store(false) }},
 	{"its password changes", direct, time.Second, func(s *site) {

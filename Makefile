@@ -19,7 +19,7 @@ MUTATE   ?=
 # Without cgo, the tests in the nested module share their compiled packages with the real Traefik.
 nested   := cd $(TRAEFIK) && CGO_ENABLED=0 go
 
-.PHONY: demo test compiled interpreted traefik step end-to-end lint fuzz soak mutate bench pictures need-go need-cc need-programs
+.PHONY: demo test compiled interpreted traefik lego step end-to-end lint fuzz soak mutate bench pictures need-go need-cc need-programs
 
 demo: need-go
 	@$(nested) run ./demo
@@ -42,6 +42,10 @@ interpreted: need-go need-cc
 traefik: need-go
 	@$(nested) run ./lab/build
 
+# The folder whose absence go names when it needs Traefik's packages and nothing has been built yet.
+lego: need-go
+	@cd testdata/lego && CGO_ENABLED=0 go run .
+
 step: need-go
 	@$(nested) run ./lab/build step
 
@@ -49,13 +53,14 @@ end-to-end: traefik step
 	@echo "== in the real Traefik" # -count=1, for Go does not see that the interpreted files change
 	$(nested) test -count=1 -timeout 30m ./...
 
-lint: need-go
-	@unformatted="$$(gofmt -l *.go $(TRAEFIK))"; [ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted"; exit 1; }
+lint: need-go lego
+	@unformatted="$$(gofmt -l *.go testdata)"; [ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted"; exit 1; }
 	go mod tidy -diff
 	go mod vendor -o .cache/vendor && diff -r .cache/vendor vendor
 	go vet ./...
+	cd testdata/lego && go vet .
 	$(nested) vet ./...
-	staticcheck="$$($(nested) tool -n staticcheck)" && "$$staticcheck" ./... && cd $(TRAEFIK) && CGO_ENABLED=0 "$$staticcheck" ./...
+	staticcheck="$$($(nested) tool -n staticcheck)" && "$$staticcheck" ./... && (cd testdata/lego && "$$staticcheck" .) && cd $(TRAEFIK) && CGO_ENABLED=0 "$$staticcheck" ./...
 
 fuzz: need-go
 	@for target in $$(go test -list '^Fuzz' . | grep '^Fuzz'); do \

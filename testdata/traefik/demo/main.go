@@ -113,6 +113,8 @@ func introduce(c *console, h *household) {
 		version += " " + info.Main.Version
 	}
 	c.title("mtlsallowlist in the real " + version)
+	c.text("This Traefik is built without its DNS providers, which saves a third of the build: all works but the ACME DNS challenge.")
+	c.verbatim("")
 	c.text("Alice and Bob have three services at home. Their phones have client certificates, but only the Home Assistant " +
 		"app can use one; the Photos and Files apps can't. So Home Assistant's router learns the address a certificate " +
 		"was shown from, and the others let in only addresses that were learned:")

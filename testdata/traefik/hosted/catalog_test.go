@@ -124,7 +124,7 @@ func TestCatalogChecksModule(t *testing.T) {
 	}{
 		{"the plugin's module is accepted", "", own, ""},
 		{"one that requires Yaegi is refused", "require github.com/traefik/yaegi v0.16.1", own, "can't depend on github.com/traefik/yaegi"},
-		{"one that requires Traefik is refused", "require github.com/traefik/traefik/v3 v3.7.9", own, "can't depend on github.com/traefik/traefik/v3"},
+		{"one that requires Traefik is refused", "require github.com/traefik/traefik/v3 v3.7.13", own, "can't depend on github.com/traefik/traefik/v3"},
 		{"one that requires old Traefik is refused", "require github.com/containous/traefik v1.7.34", own, "can't depend on github.com/containous/traefik"},
 		{"one that requires Yaegi indirectly is refused", "require github.com/traefik/yaegi v0.16.1 // indirect", own, "can't depend on github.com/traefik/yaegi"},
 		{"one that is imported from elsewhere is refused", "", "github.com/somebody/else", `import "github.com/somebody/else" is not in module`},

@@ -186,7 +186,7 @@ func aggregate(e example) (dynamic.Configuration, error) {
 	pool := safe.NewPool(context.Background())
 	defer pool.Stop()
 	// Nothing is put together before the internal provider's is there, which comes last.
-	watcher := server.NewConfigurationWatcher(pool, given{e}, entryPoints, "internal")
+	watcher := server.NewConfigurationWatcher(pool, given{e}, entryPoints, "internal", e.static.Core != nil && e.static.Core.StrictTLSOptions)
 	configurations := make(chan dynamic.Configuration, 1)
 	watcher.AddListener(func(c dynamic.Configuration) { configurations <- c })
 	watcher.Start()

@@ -44,6 +44,18 @@ func TestEverySnippetOfTheReadmeStandsInAnExample(t *testing.T) {
 	}
 }
 
+func TestTheReadmeClaimsTheTraefikThatIsTested(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join(root, "testdata/traefik/go.mod"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tested := regexp.MustCompile(`github.com/traefik/traefik/v3 v(\S+)`).FindStringSubmatch(string(data))
+	claimed := regexp.MustCompile(`Tested with Traefik (\d+\.\d+\.\d+)`).FindStringSubmatch(readme(t))
+	if tested == nil || claimed == nil || tested[1] != claimed[1] {
+		t.Errorf("go.mod has %q, the readme claims %q", tested, claimed)
+	}
+}
+
 // optionNames lists the options as New knows them, which is what its complaint about an unknown one tells.
 func optionNames(t *testing.T) []string {
 	t.Helper()

@@ -46,13 +46,14 @@ type source struct {
 	duration string   // of the first build, likewise
 	module   string   // the nested module's folder in testdata
 	packages []string // of the programs
+	first    string   // the folder in testdata of a program that has to run before; empty: none
 }
 
 // Build makes the real Traefik from the nested module and returns the path of its binary. The first build takes
 // minutes and is reported on progress; when everything is up to date nothing is written and it takes seconds.
 func Build(ctx context.Context, progress io.Writer) (string, error) {
 	return build(ctx, progress, "traefik", source{
-		"Traefik", "about 7 minutes", "traefik", []string{"github.com/traefik/traefik/v3/cmd/traefik"},
+		"Traefik", "about 5 minutes", "traefik", []string{"github.com/traefik/traefik/v3/cmd/traefik"}, "lego",
 	})
 }
 
@@ -61,7 +62,7 @@ func Build(ctx context.Context, progress io.Writer) (string, error) {
 func BuildStep(ctx context.Context, progress io.Writer) (string, error) {
 	return build(ctx, progress, "step", source{
 		"step-ca and step", "about 2 minutes", "stepca",
-		[]string{"github.com/smallstep/certificates/cmd/step-ca", "github.com/smallstep/cli/cmd/step"},
+		[]string{"github.com/smallstep/certificates/cmd/step-ca", "github.com/smallstep/cli/cmd/step"}, "",
 	})
 }
 
@@ -86,6 +87,14 @@ func build(ctx context.Context, progress io.Writer, output string, s source) (st
 	}
 	defer lock.Unlock()
 
+	if s.first != "" {
+		cmd := exec.CommandContext(ctx, tool, "run", ".")
+		cmd.Dir = filepath.Join(root, "testdata", s.first)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
+		if complaints, err := cmd.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("preparing the build of %s failed: %w\n%s", s.name, err, complaints)
+		}
+	}
 	output = path
 	if len(s.packages) > 1 {
 		output += string(filepath.Separator) // go's sign for a folder

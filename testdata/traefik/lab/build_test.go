@@ -17,29 +17,33 @@ func TestBuildReports(t *testing.T) {
 		t.Errorf("without go: got %v", err)
 	}
 	for _, row := range []struct {
-		name, script, progress string
+		name, script, progress string // the script is what "go build" does
 		fault                  string // empty: none
 	}{
 		{"up to date", "", "", ""},
 		{
 			"250 packages", "i=0; while [ $i -lt 250 ]; do echo example.com/p$i >&2; i=$((i+1)); done",
-			"building Traefik from source: the first time this takes about 7 minutes on 2 cores ...\n" +
+			"building Traefik from source: the first time this takes about 5 minutes on 2 cores ...\n" +
 				"100 packages compiled\n200 packages compiled\n250 packages compiled, build ended\n", "",
 		},
 		{
 			"110 modules, 2 packages",
 			"i=0; while [ $i -lt 110 ]; do echo go: downloading example.com/m$i v1.0.0 >&2; i=$((i+1)); done; " +
 				"echo example.com/p >&2; echo example.com/q >&2",
-			"building Traefik from source: the first time this takes about 7 minutes on 2 cores ...\n" +
+			"building Traefik from source: the first time this takes about 5 minutes on 2 cores ...\n" +
 				"100 modules downloaded, 0 packages compiled\n110 modules downloaded, 2 packages compiled, build ended\n", "",
 		},
 		{
 			"a fault", "echo example.com/p >&2; echo 'p.go:1:2: undefined: x' >&2; exit 1",
-			"building Traefik from source: the first time this takes about 7 minutes on 2 cores ...\n" +
+			"building Traefik from source: the first time this takes about 5 minutes on 2 cores ...\n" +
 				"1 packages compiled, build ended\n", "building Traefik failed: exit status 1\np.go:1:2: undefined: x",
 		},
 	} {
-		if err := os.WriteFile(filepath.Join(folder, "go"), []byte("#!/bin/sh\n"+row.script+"\n"), 0o700); err != nil {
+		script := `#!/bin/sh
+if [ "$*" = "run ." ] && [ "${PWD##*/}" = lego ]; then echo prepared >"${0%/*}/lego"; exit; fi
+[ -e "${0%/*}/lego" ] || exit 2
+` + row.script + "\n"
+		if err := os.WriteFile(filepath.Join(folder, "go"), []byte(script), 0o700); err != nil {
 			t.Fatal(err)
 		}
 		var progress strings.Builder

@@ -25,6 +25,7 @@ type Server struct {
 	Address string   // host:port
 	Args    []string // of redis-server; a configuration file comes first. With --tls-port, it speaks nothing but TLS
 	CLIArgs []string // of redis-cli
+	Clock   *Clock   // nil: that of the machine
 	t       testing.TB
 	dir     string
 	process *exec.Cmd    // nil: none runs
@@ -72,6 +73,9 @@ func (s *Server) Start() {
 	args := slices.Concat(s.Args, []string{"--bind", "127.0.0.1", "--port", port, "--save", "", "--appendonly", "no", "--dir", s.dir})
 	s.process = exec.Command(s.program("redis-server"), args...)
 	s.process.Stdout, s.process.Stderr = &s.output, &s.output
+	if s.Clock != nil {
+		s.process.Env = append(os.Environ(), s.Clock.variables()...)
+	}
 	if err := s.process.Start(); err != nil {
 		s.t.Fatal(err)
 	}

@@ -1,18 +1,28 @@
 package mtlsallowlist
 
-// maxAhead is how far in the future a stamp may be, in milliseconds: Redis's clock may be set back, as when another node with
-// a clock of its own takes over.
+// maxAhead is how far in the future a proof may be, in milliseconds: another replica may have noticed first that Redis's clock
+// was set ahead.
 const maxAhead = 24 * 60 * 60 * 1000
 
 // adopt takes over what another replica knows at now, and returns how many entries made no sense.
 func (s *store) adopt(entries []entry, now moment) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	newest := s.sharing.at(now)
+	latest := newest + maxAhead
+	for _, e := range entries {
+		if e.kind == entryGrant && e.proved > newest && e.proved <= latest {
+			newest = e.proved
+		}
+	}
+	if by := newest - s.sharing.at(now); by > near {
+		s.forwardLocked(by) // what has happened isn't in the future
+	}
 	s.list.removeExpired(now)
 	changed := false
 	skipped := 0 // not a named result: used in an expression in a loop, Yaegi 0.16 has it begin as it was
 	for _, e := range entries {
-		if e.stamp > s.sharing.at(now)+maxAhead {
+		if e.kind == entryGrant && (e.stamp > latest || e.proved > latest) {
 			skipped++
 			continue
 		}
@@ -28,19 +38,25 @@ func (s *store) adopt(entries []entry, now moment) int {
 
 func (s *store) adoptLocked(e entry, now moment) (changed bool) {
 	about := e.member()
-	gone, wasRevoked := s.sharing.revoked[about]
-	if wasRevoked && !e.outweighs(gone) {
-		return false
-	}
 	var g *grant
 	if a := s.list.addresses[e.ip]; a != nil {
-		g = a.grantOf(e.identity.name())
+		g = a.grantOf(e.identity)
+	}
+	if e.kind != entryGrant && e.stamp > s.sharing.at(now)+maxAhead {
+		e.stamp = s.sharing.at(now) // it ends the grant all the same, and isn't to end those of later proofs
+		if g != nil && e.stamp < g.stamp {
+			e.stamp = g.stamp
+		}
+	}
+	gone, wasRevoked := s.sharing.tombstones.of(about)
+	if wasRevoked && !e.outweighs(gone) {
+		return false
 	}
 	if g != nil && !e.outweighs(s.sharing.entry(entryGrant, g)) {
 		return false
 	}
-	if e.kind == entryRevoked && e.expires > s.sharing.at(now) {
-		s.sharing.revoked[about] = e
+	if e.kind == entryRevoked {
+		s.buryLocked(e, now)
 	}
 	if e.kind != entryGrant {
 		if g != nil {
@@ -48,17 +64,18 @@ func (s *store) adoptLocked(e entry, now moment) (changed bool) {
 		}
 		return g != nil || e.kind == entryRevoked // a state file has to have it
 	}
-	proved, expires := s.sharing.moment(e.stamp), s.sharing.moment(e.expires)
-	if latest := proved + s.terms.limits.ttl; expires > latest {
-		expires = latest
+	proved := s.sharing.moment(e.proved)
+	if proved > now {
+		proved = now
 	}
-	if latest := now + s.terms.limits.ttl; expires > latest {
+	expires := s.sharing.moment(e.expires)
+	if latest := proved + s.terms.limits.ttl; expires > latest {
 		expires = latest
 	}
 	if expires <= now || learnable(e.ip.Addr(), s.terms.allowPrivate) != nil {
 		return false
 	}
-	delete(s.sharing.revoked, about)
+	s.sharing.tombstones.remove(about)
 	made := s.list.made
 	fresh := &grant{identity: e.identity, learned: s.sharing.moment(e.learned), proved: proved, expires: expires, stamp: e.stamp}
 	evicted := s.list.put(e.ip, fresh, s.terms.limits)
@@ -78,6 +95,9 @@ func (s *store) adoptAgainLocked(now moment) {
 	}
 	for _, e := range entries {
 		s.adoptLocked(e, now)
+	}
+	for _, e := range s.sharing.tombstones.all() {
+		s.buryLocked(e, now)
 	}
 	s.changedLocked()
 }

@@ -12,6 +12,10 @@ import (
 // and a flood of certificates from one address can't fill the memory.
 const maxGrantsPerIP = 100
 
+// maxCertificates bounds how many certificates of one identity hold a grant for one IP: a few devices of one name fit, and
+// certificates that are renewed every hour don't pile up.
+const maxCertificates = 4
+
 // limits are those of the learner that takes a proof.
 type limits struct {
 	ttl               time.Duration // how long a grant lasts after its last proof
@@ -19,15 +23,28 @@ type limits struct {
 	maxIPsPerIdentity int           // 0: no limit of its own
 }
 
+// maxTombstones returns how many revocations are remembered: as many as there may be grants, but not beyond maxShared
+// unless there may be so many IPs.
+func (l limits) maxTombstones() int {
+	switch {
+	case l.maxIPs > maxShared:
+		return l.maxIPs
+	case l.maxIPs*maxGrantsPerIP > maxShared:
+		return maxShared
+	}
+	return l.maxIPs * maxGrantsPerIP
+}
+
 // An allowlist is a bounded set of grants. It is not safe for concurrent use, and takes the time from
 // its caller. Expired grants let nobody in from the moment they expire, and are removed with the next add.
 type allowlist struct {
 	addresses  map[netip.Prefix]*address
 	recency    *list.List            // of *address, the least recently proved first
-	identities map[string]*list.List // of *grant by identity name, the least recently proved first; nil: not indexed
+	identities map[string]*list.List // of *address by identity name, the least recently proved first; nil: not indexed
 	placed     *list.Element         // in recency: that of the address that was put in order last; nil: it is gone
 	due        dueGrants
-	made       int // how many grants were ever made
+	made       int  // how many grants were ever made
+	stamped    bool // whether grants have stamps
 }
 
 func newAllowlist() *allowlist {
@@ -51,26 +68,23 @@ func (l *allowlist) find(ip netip.Prefix, who patterns, now moment) *grant {
 	return nil
 }
 
-// add records that id gave its proof at ip. It returns the grant, whether it is new rather than renewed, or renewed by
-// a certificate newer than all of its before, and the grants that had to go because of the limits.
+// add records that id gave its proof at ip. It returns the grant, whether the identity had none for ip, or none by a
+// certificate as new, and the grants that had to go because of the limits.
 func (l *allowlist) add(ip netip.Prefix, id identity, limits limits, now moment) (g *grant, learned, newer bool, evicted []*grant) {
 	l.removeExpired(now)
 	a := l.addressFor(ip, limits)
-	g = a.grantOf(id.name())
+	g = a.grantOf(id)
 	if g == nil {
-		learned = true
+		others := a.grantsOf(id.name())
+		learned = len(others) == 0
+		newer = true
+		for _, other := range others {
+			newer = newer && id.issued > other.identity.issued
+		}
 		g = &grant{address: a, identity: id, learned: now}
 		l.insert(g, now+limits.ttl)
 	}
-	newest := g.identity.issued
-	if id.issued > newest {
-		newest = id.issued
-	}
-	if g.identity.fingerprint() != id.fingerprint() {
-		newer = newest > g.identity.issued
-		g = l.replace(g, id)
-	}
-	g.identity.issued = newest
+	g.identity.issued = id.issued // a state file doesn't tell it
 	if !l.renew(g, limits, now) {
 		evicted = l.evict(a, g, limits)
 	}
@@ -101,24 +115,21 @@ func (l *allowlist) insert(g *grant, due moment) {
 	l.made++
 }
 
-// replace puts a grant by another certificate of the same name in the place of old. Its other names may differ, so
-// whoever remembers that old lets somebody in has to ask again.
-func (l *allowlist) replace(old *grant, id identity) *grant {
-	g := &grant{}
-	*g = *old
-	g.identity = id
-	for i, other := range g.address.grants {
-		if other == old {
-			g.address.grants[i] = g
+// age has all grants be older by d, and whoever remembers one, or a proof for it, ask again.
+func (l *allowlist) age(d time.Duration) {
+	for _, a := range l.addresses {
+		for i, old := range a.grants {
+			g := &grant{}
+			*g = *old
+			g.learned -= d
+			g.proved -= d
+			g.expires -= d
+			g.due -= d
+			a.grants[i] = g
+			l.due[g.position] = g
+			old.expires = over
 		}
 	}
-	if g.own != nil {
-		g.byIdentity.Value = g
-	}
-	l.due[g.position] = g
-	l.made++
-	old.expires = over
-	return g
 }
 
 // renew makes g the grant that was proved last, and reports whether there is nothing to evict.
@@ -127,34 +138,37 @@ func (l *allowlist) renew(g *grant, limits limits, now moment) bool {
 	if g.own != nil {
 		g.own.MoveToBack(g.byIdentity)
 	}
+	if l.stamped {
+		g.stamp = maxStamp // it is the last; whoever calls dates it
+	}
 	g.proved = now
 	g.expires = now + limits.ttl
 	if g.expires < g.due {
 		g.due = g.expires
 		heap.Fix(&l.due, g.position)
 	}
-	return len(l.addresses) <= limits.maxIPs && len(g.address.grants) <= maxGrantsPerIP &&
+	return len(l.addresses) <= limits.maxIPs && len(g.address.grants) <= maxCertificates &&
 		(limits.maxIPsPerIdentity == 0 || g.own.Len() <= limits.maxIPsPerIdentity)
 }
 
 // evict removes the least recently proved grants beyond the limits, but never proved, the one of this moment.
 func (l *allowlist) evict(a *address, proved *grant, limits limits) (evicted []*grant) {
+	if own := a.grantsOf(proved.identity.name()); len(own) > maxCertificates {
+		evicted = append(evicted, l.removed(earliest(own, proved)))
+	}
 	if len(a.grants) > maxGrantsPerIP {
-		g := a.leastRecentlyProved(proved)
-		l.remove(g)
-		evicted = append(evicted, g)
+		evicted = append(evicted, l.removed(earliest(a.grants, proved)))
 	}
 	for limits.maxIPsPerIdentity > 0 && proved.own.Len() > limits.maxIPsPerIdentity {
-		g := proved.own.Front().Value.(*grant)
-		l.remove(g)
-		evicted = append(evicted, g)
+		oldest := proved.own.Front().Value.(*address)
+		for _, g := range oldest.grantsOf(proved.identity.name()) {
+			evicted = append(evicted, l.removed(g))
+		}
 	}
 	for l.recency.Len() > limits.maxIPs {
 		oldest := l.recency.Front().Value.(*address)
 		for len(oldest.grants) > 0 {
-			g := oldest.grants[0]
-			l.remove(g)
-			evicted = append(evicted, g)
+			evicted = append(evicted, l.removed(oldest.grants[0]))
 		}
 	}
 	return evicted
@@ -171,22 +185,35 @@ func (l *allowlist) remove(g *grant) {
 	}
 	a.grants[len(kept)] = nil
 	a.grants = kept
+	heap.Remove(&l.due, g.position)
 	if len(kept) == 0 {
 		l.recency.Remove(a.recency)
 		delete(l.addresses, a.ip)
 		if l.placed == a.recency {
 			l.placed = nil
 		}
-	} else if g.stamp != 0 && g.proved > a.proved() {
-		l.orderAddress(a) // as if it had never been: other replicas may not have heard of it
+	} else if g.stamp != 0 && latest(kept).provedBefore(g) {
+		l.orderAddress(a) // as if g had never been: other replicas may not have heard of it
 	}
-	if g.own != nil {
-		g.own.Remove(g.byIdentity)
-		if g.own.Len() == 0 {
-			delete(l.identities, g.identity.name())
+	if g.own == nil {
+		return
+	}
+	own := a.grantsOf(g.identity.name())
+	if len(own) > 0 {
+		if g.stamp != 0 && latest(own).provedBefore(g) {
+			l.orderOwn(own[0])
 		}
+		return
 	}
-	heap.Remove(&l.due, g.position)
+	g.own.Remove(g.byIdentity)
+	if g.own.Len() == 0 {
+		delete(l.identities, g.identity.name())
+	}
+}
+
+func (l *allowlist) removed(g *grant) *grant {
+	l.remove(g)
+	return g
 }
 
 // selected returns the grants of the addresses in ips and of the identity with that name among its names. The zero ips
@@ -207,15 +234,20 @@ func (l *allowlist) restore(ip netip.Prefix, g *grant, limits limits, now moment
 		l.indexIdentities()
 	}
 	name := g.identity.name()
-	a, own := l.addresses[ip], l.identities[name]
+	a := l.addresses[ip]
+	own := l.identities[name]
+	others := 0
+	if a != nil {
+		others = len(a.grantsOf(name))
+	}
 	switch {
 	case g.expires <= now:
 		return false
 	case a == nil && len(l.addresses) >= limits.maxIPs:
 		return false
-	case a != nil && (len(a.grants) >= maxGrantsPerIP || a.grantOf(name) != nil):
+	case a != nil && (len(a.grants) >= maxGrantsPerIP || others >= maxCertificates || a.grantOf(g.identity) != nil):
 		return false
-	case limits.maxIPsPerIdentity > 0 && own != nil && own.Len() >= limits.maxIPsPerIdentity:
+	case limits.maxIPsPerIdentity > 0 && others == 0 && own != nil && own.Len() >= limits.maxIPsPerIdentity:
 		return false
 	}
 	if a == nil {
@@ -225,7 +257,7 @@ func (l *allowlist) restore(ip netip.Prefix, g *grant, limits limits, now moment
 	}
 	g.address = a
 	l.insert(g, g.expires)
-	if g.own != nil {
+	if g.own != nil && others == 0 {
 		g.own.MoveToFront(g.byIdentity)
 	}
 	return true

@@ -14,6 +14,9 @@ const (
 	maxKnown  = 1 << 14
 )
 
+// maxConnections bounds how many connections of other proxies an enforcer remembers.
+const maxConnections = 1 << 10
+
 var errStranger = errors.New("not on the allowlist")
 
 // inSourceRange stands for the grant of an address in the source range.
@@ -28,16 +31,17 @@ type enforcer struct {
 	rejecter *rejecter
 	store    *store            // the first
 	known    map[string]*grant // what was found, by the text that the address was read from; guarded by the store's mu
+	seen     map[string]bool   // remote addresses of other proxies' connections: on a new one, the clocks are compared; likewise
 }
 
 func newEnforcer(s settings, next http.Handler, clock clock) *enforcer {
-	return &enforcer{settings: s, next: next, clock: clock, rejecter: newRejecter(s), store: s.stores[0], known: map[string]*grant{}}
+	return &enforcer{settings: s, next: next, clock: clock, rejecter: newRejecter(s), store: s.stores[0], known: map[string]*grant{}, seen: map[string]bool{}}
 }
 
 // handler returns the fast path, for a client that has been here before: one look-up by the text that its address is
 // read from, and whether what was found then still holds. A call of ours costs Yaegi half of all this, a field twice a
 // captured variable, and every variable an allocation; so the rest stands in decide, and which text it is, is chosen
-// here: the two differ in nothing else. Nothing can panic between Lock and Unlock.
+// here: the two differ in no more than that behind other proxies a connection isn't of one client. Nothing can panic between Lock and Unlock.
 func (e *enforcer) handler() http.Handler {
 	next := e.next
 	stranger := e.rejecter.handler()
@@ -46,6 +50,7 @@ func (e *enforcer) handler() http.Handler {
 	counts := e.store.counts
 	strangers := e.store.rejections(errStranger)
 	known := e.known
+	seen := e.seen
 	since := e.clock.since
 	if !e.direct {
 		return http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
@@ -53,7 +58,7 @@ func (e *enforcer) handler() http.Handler {
 			source := req.Header.Get(forwardedFor)
 			mu.Lock()
 			g, ok := known[source]
-			if ok {
+			if ok && seen[req.RemoteAddr] {
 				if g.expires == unknown {
 					chosen = stranger
 					*strangers++
@@ -104,7 +109,7 @@ func (e *enforcer) admit(addr netip.Addr, req *http.Request) error {
 		return nil
 	}
 	ip := clientPrefix(addr, e.ipv6Subnet)
-	now := e.clock.since(epoch)
+	now := e.clock.read()
 	for _, store := range e.stores {
 		g, found := store.find(ip, e.identities, now)
 		if store == e.store && (found || len(e.stores) == 1) {
@@ -136,4 +141,14 @@ func (e *enforcer) remember(req *http.Request, g *grant) {
 		}
 	}
 	e.known[source] = g
+	if e.direct {
+		return
+	}
+	if len(e.seen) >= maxConnections {
+		for other := range e.seen {
+			delete(e.seen, other)
+			break
+		}
+	}
+	e.seen[req.RemoteAddr] = true
 }

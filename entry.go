@@ -24,32 +24,40 @@ var errEntry = errors.New("no entry")
 
 // An entry is what the replicas tell each other about the grant of one identity for one IP. Of two about the same grant
 // the one with the later stamp holds, on every replica, in whatever order they come; of two with the same, a revocation.
-// Times are in milliseconds since 1970 by Redis's clock.
+// Times are in milliseconds since 1970 by the replicas' clock: see sharing.
 type entry struct {
 	kind     byte
 	ip       netip.Prefix
 	identity identity
 	learned  int64
-	stamp    int64 // when it was last proved, revoked or evicted
+	stamp    int64 // orders the entries about one grant: when it was last proved, revoked or evicted, or a little later
+	proved   int64 // when the proof was given
 	expires  int64 // the first moment at which neither the grant nor its revocation matters any more
 }
 
-// member is what an entry is about, in one word each: the IP, and the identity's name.
+// member is what an entry is about, in one word each: the IP, the identity's name, and its fingerprint after a "-".
 func (e entry) member() string {
-	return member(e.ip, e.identity.name())
+	return member(e.ip, e.identity)
 }
 
-func member(ip netip.Prefix, name string) string {
-	return ip.String() + " " + url.QueryEscape(name)
+func member(ip netip.Prefix, id identity) string {
+	about := ip.String() + " " + url.QueryEscape(id.name()) + " -"
+	if len(id.names) > 1 {
+		about += url.QueryEscape(id.fingerprint())
+	}
+	return about
 }
 
-// rest is what an entry says besides member, stamp and expires: kind, learned, serial and all names.
+// rest is what an entry says besides member, stamp and expires: kind, learned, proved, serial and all names, but for the
+// fingerprint.
 func (e entry) rest() string {
 	names := []string{}
-	for _, name := range e.identity.names {
-		names = append(names, url.QueryEscape(name))
+	for i, name := range e.identity.names {
+		if i == 0 || i < len(e.identity.names)-1 || e.identity.fingerprint() == "" {
+			names = append(names, url.QueryEscape(name))
+		}
 	}
-	return fmt.Sprintf("%c %d %s %s", e.kind, e.learned, url.QueryEscape("0"+e.identity.serial), strings.Join(names, ","))
+	return fmt.Sprintf("%c %d %d %s %s", e.kind, e.learned, e.proved, url.QueryEscape("0"+e.identity.serial), strings.Join(names, ","))
 }
 
 // outweighs reports whether e holds rather than other, which is about the same grant.
@@ -63,20 +71,20 @@ func sortLatestFirst(entries []entry) {
 	sort.Slice(entries, func(i, j int) bool { return entries[i].stamp > entries[j].stamp })
 }
 
-// parseEntry reads "<ip> <name> <stamp> <expires> <rest>", as anybody may have written it.
+// parseEntry reads "<member> <stamp> <expires> <rest>", as anybody may have written it.
 func parseEntry(line string) (entry, error) {
 	words := strings.Split(strings.Clone(line), " ") // what is kept of it isn't to keep all that was read with it
-	if len(words) != 8 || len(words[4]) != 1 {
+	if len(words) != 10 || len(words[5]) != 1 {
 		return entry{}, errEntry
 	}
-	e := entry{kind: words[4][0]}
+	e := entry{kind: words[5][0]}
 	ip, err := netip.ParsePrefix(words[0])
 	if err != nil || ip != ip.Masked() || ip.Addr().Is4In6() || ip.Addr().Is4() && ip.Bits() != 32 || !isUnicast(ip.Addr()) {
 		return entry{}, errEntry
 	}
 	e.ip = ip
 	numbers := []int64{}
-	for _, word := range []string{words[2], words[3], words[5]} {
+	for _, word := range []string{words[3], words[4], words[6], words[7]} {
 		n, err := strconv.ParseInt(word, 10, 64)
 		if err != nil || n < 0 || n > maxStamp || decimal(n) != word {
 			return entry{}, errEntry
@@ -86,12 +94,13 @@ func parseEntry(line string) (entry, error) {
 	e.stamp = numbers[0]
 	e.expires = numbers[1]
 	e.learned = numbers[2]
-	serial, err := url.QueryUnescape(words[6])
+	e.proved = numbers[3]
+	serial, err := url.QueryUnescape(words[8])
 	if err != nil || !strings.HasPrefix(serial, "0") {
 		return entry{}, errEntry
 	}
 	e.identity.serial = serial[1:]
-	names := strings.Split(words[7], ",")
+	names := strings.Split(words[9], ",")
 	if len(names) > maxNames || strings.IndexByte("gre", e.kind) < 0 {
 		return entry{}, errEntry
 	}
@@ -102,7 +111,14 @@ func parseEntry(line string) (entry, error) {
 		}
 		e.identity.names = append(e.identity.names, name)
 	}
-	if e.member() != words[0]+" "+words[1] {
+	fingerprint, err := url.QueryUnescape(words[2])
+	if err != nil {
+		return entry{}, errEntry
+	}
+	if len(fingerprint) > 1 {
+		e.identity.names = append(e.identity.names, byFingerprint+fingerprint[1:])
+	}
+	if e.member() != strings.Join(words[:3], " ") {
 		return entry{}, errEntry
 	}
 	return e, nil

@@ -12,46 +12,50 @@ var entryRows = []struct {
 	name, line string
 	ok         bool
 }{
-	{"a grant", "203.0.113.7/32 cn%3Aphone 5 9 g 1 0c0ffee cn%3Aphone,sha256%3Aab", true},
-	{"a revocation of an IPv6 subnet", "2001:db8::/64 cn%3Aphone 5 9 r 1 0 cn%3Aphone", true},
-	{"an eviction", "203.0.113.7/32 header%3Aalice 5 9 e 1 0 header%3Aalice", true},
+	{"a grant", "203.0.113.7/32 cn%3Aphone -ab 5 9 g 1 4 0c0ffee cn%3Aphone", true},
+	{"a certificate without names", "203.0.113.7/32 sha256%3Aab - 5 9 g 1 4 0c0ffee sha256%3Aab", true},
+	{"no fingerprint, though it names one", "203.0.113.7/32 cn%3Aphone - 5 9 g 1 4 0c0ffee cn%3Aphone,sha256%3Aab", false},
+	{"proved before 1970", "203.0.113.7/32 cn%3Aa - 5 9 g 1 -4 0 cn%3Aa", false},
+	{"not said when proved", "203.0.113.7/32 cn%3Aa - 5 9 g 1 0 cn%3Aa", false},
+	{"a revocation of an IPv6 subnet", "2001:db8::/64 cn%3Aphone - 5 9 r 1 4 0 cn%3Aphone", true},
+	{"an eviction", "203.0.113.7/32 header%3Aalice - 5 9 e 1 4 0 header%3Aalice", true},
 	{"nothing", "", false},
-	{"a word too few", "203.0.113.7/32 cn%3Aa 5 9 g 1 0", false},
-	{"a word too many", "203.0.113.7/32 cn%3Aa 5 9 g 1 0 cn%3Aa x", false},
-	{"two spaces", "203.0.113.7/32  cn%3Aa 5 9 g 1 0 cn%3Aa", false},
-	{"an unknown kind", "203.0.113.7/32 cn%3Aa 5 9 x 1 0 cn%3Aa", false},
-	{"a kind of two letters", "203.0.113.7/32 cn%3Aa 5 9 gr 1 0 cn%3Aa", false},
-	{"no kind", "203.0.113.7/32 cn%3Aa 5 9  1 0 cn%3Aa", false},
-	{"an address without its length", "203.0.113.7 cn%3Aa 5 9 g 1 0 cn%3Aa", false},
-	{"an IPv4 network", "203.0.113.0/24 cn%3Aa 5 9 g 1 0 cn%3Aa", false},
-	{"all of IPv4", "0.0.0.0/0 cn%3Aa 5 9 g 1 0 cn%3Aa", false},
-	{"all of IPv6", "::/0 cn%3Aa 5 9 g 1 0 cn%3Aa", false},
-	{"an address of nobody", "0.0.0.0/32 cn%3Aa 5 9 g 1 0 cn%3Aa", false},
-	{"an address of many", "224.0.0.1/32 cn%3Aa 5 9 g 1 0 cn%3Aa", false},
-	{"a mapped address", "::ffff:203.0.113.7/128 cn%3Aa 5 9 g 1 0 cn%3Aa", false},
-	{"an address with a zone", "fe80::1%eth0/128 cn%3Aa 5 9 g 1 0 cn%3Aa", false},
-	{"bits beyond the prefix", "2001:db8::1/64 cn%3Aa 5 9 g 1 0 cn%3Aa", false},
-	{"another spelling of an address", "2001:DB8::/64 cn%3Aa 5 9 g 1 0 cn%3Aa", false},
-	{"a name for an address", "localhost cn%3Aa 5 9 g 1 0 cn%3Aa", false},
-	{"a stamp before 1970", "203.0.113.7/32 cn%3Aa -5 9 g 1 0 cn%3Aa", false},
-	{"a stamp in words", "203.0.113.7/32 cn%3Aa now 9 g 1 0 cn%3Aa", false},
-	{"a stamp beyond measure", "203.0.113.7/32 cn%3Aa 100000000000001 9 g 1 0 cn%3Aa", false},
-	{"a stamp that overflows", "203.0.113.7/32 cn%3Aa 99999999999999999999 9 g 1 0 cn%3Aa", false},
-	{"another spelling of a stamp", "203.0.113.7/32 cn%3Aa +5 9 g 1 0 cn%3Aa", false},
-	{"an end beyond measure", "203.0.113.7/32 cn%3Aa 5 100000000000001 g 1 0 cn%3Aa", false},
-	{"an end before 1970", "203.0.113.7/32 cn%3Aa 5 -9 g 1 0 cn%3Aa", false},
-	{"learned before 1970", "203.0.113.7/32 cn%3Aa 5 9 g -1 0 cn%3Aa", false},
-	{"no serial", "203.0.113.7/32 cn%3Aa 5 9 g 1 c0ffee cn%3Aa", false},
-	{"a serial cut short", "203.0.113.7/32 cn%3Aa 5 9 g 1 0% cn%3Aa", false},
-	{"no names", "203.0.113.7/32  5 9 g 1 0 ", false},
-	{"a name without a kind", "203.0.113.7/32 phone 5 9 g 1 0 phone", false},
-	{"a second name without a kind", "203.0.113.7/32 cn%3Aa 5 9 g 1 0 cn%3Aa,phone", false},
-	{"a hole in the names", "203.0.113.7/32 cn%3Aa 5 9 g 1 0 cn%3Aa,,cn%3Ab", false},
-	{"a name cut short", "203.0.113.7/32 cn%3Aa 5 9 g 1 0 cn%3Aa,cn%3", false},
-	{"about another than it names", "203.0.113.7/32 cn%3Ab 5 9 g 1 0 cn%3Aa", false},
-	{"another spelling of the name", "203.0.113.7/32 cn:a 5 9 g 1 0 cn%3Aa", false},
-	{"as many names as may be", "203.0.113.7/32 cn%3Aa 5 9 g 1 0 cn%3Aa" + strings.Repeat(",dns%3Ab", maxNames-1), true},
-	{"more names than may be", "203.0.113.7/32 cn%3Aa 5 9 g 1 0 cn%3Aa" + strings.Repeat(",dns%3Ab", maxNames), false},
+	{"a word too few", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0", false},
+	{"a word too many", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa x", false},
+	{"two spaces", "203.0.113.7/32  cn%3Aa - 5 9 g 1 4 0 cn%3Aa", false},
+	{"an unknown kind", "203.0.113.7/32 cn%3Aa - 5 9 x 1 4 0 cn%3Aa", false},
+	{"a kind of two letters", "203.0.113.7/32 cn%3Aa - 5 9 gr 1 4 0 cn%3Aa", false},
+	{"no kind", "203.0.113.7/32 cn%3Aa - 5 9  1 4 0 cn%3Aa", false},
+	{"an address without its length", "203.0.113.7 cn%3Aa - 5 9 g 1 4 0 cn%3Aa", false},
+	{"an IPv4 network", "203.0.113.0/24 cn%3Aa - 5 9 g 1 4 0 cn%3Aa", false},
+	{"all of IPv4", "0.0.0.0/0 cn%3Aa - 5 9 g 1 4 0 cn%3Aa", false},
+	{"all of IPv6", "::/0 cn%3Aa - 5 9 g 1 4 0 cn%3Aa", false},
+	{"an address of nobody", "0.0.0.0/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa", false},
+	{"an address of many", "224.0.0.1/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa", false},
+	{"a mapped address", "::ffff:203.0.113.7/128 cn%3Aa - 5 9 g 1 4 0 cn%3Aa", false},
+	{"an address with a zone", "fe80::1%eth0/128 cn%3Aa - 5 9 g 1 4 0 cn%3Aa", false},
+	{"bits beyond the prefix", "2001:db8::1/64 cn%3Aa - 5 9 g 1 4 0 cn%3Aa", false},
+	{"another spelling of an address", "2001:DB8::/64 cn%3Aa - 5 9 g 1 4 0 cn%3Aa", false},
+	{"a name for an address", "localhost cn%3Aa - 5 9 g 1 4 0 cn%3Aa", false},
+	{"a stamp before 1970", "203.0.113.7/32 cn%3Aa - -5 9 g 1 4 0 cn%3Aa", false},
+	{"a stamp in words", "203.0.113.7/32 cn%3Aa - now 9 g 1 4 0 cn%3Aa", false},
+	{"a stamp beyond measure", "203.0.113.7/32 cn%3Aa - 100000000000001 9 g 1 4 0 cn%3Aa", false},
+	{"a stamp that overflows", "203.0.113.7/32 cn%3Aa - 99999999999999999999 9 g 1 4 0 cn%3Aa", false},
+	{"another spelling of a stamp", "203.0.113.7/32 cn%3Aa - +5 9 g 1 4 0 cn%3Aa", false},
+	{"an end beyond measure", "203.0.113.7/32 cn%3Aa - 5 100000000000001 g 1 4 0 cn%3Aa", false},
+	{"an end before 1970", "203.0.113.7/32 cn%3Aa - 5 -9 g 1 4 0 cn%3Aa", false},
+	{"learned before 1970", "203.0.113.7/32 cn%3Aa - 5 9 g -1 4 0 cn%3Aa", false},
+	{"no serial", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 c0ffee cn%3Aa", false},
+	{"a serial cut short", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0% cn%3Aa", false},
+	{"no names", "203.0.113.7/32  - 5 9 g 1 4 0 ", false},
+	{"a name without a kind", "203.0.113.7/32 phone - 5 9 g 1 4 0 phone", false},
+	{"a second name without a kind", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa,phone", false},
+	{"a hole in the names", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa,,cn%3Ab", false},
+	{"a name cut short", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa,cn%3", false},
+	{"about another than it names", "203.0.113.7/32 cn%3Ab - 5 9 g 1 4 0 cn%3Aa", false},
+	{"another spelling of the name", "203.0.113.7/32 cn:a - 5 9 g 1 4 0 cn%3Aa", false},
+	{"as many names as may be", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa" + strings.Repeat(",dns%3Ab", maxNames-1), true},
+	{"more names than may be", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa" + strings.Repeat(",dns%3Ab", maxNames), false},
 }
 
 func TestEntries(t *testing.T) {
@@ -82,7 +86,7 @@ func TestEntriesKeepEveryName(t *testing.T) {
 		{"header:" + strings.Repeat("x y,", 2500)},
 	} {
 		for _, serial := range []string{"", "c0ffee", "0", "-1 %,\n"} {
-			want := entry{kind: entryGrant, ip: netip.MustParsePrefix("2001:db8::/64"), identity: identity{names: names, serial: serial}, learned: 1, stamp: 2, expires: maxStamp}
+			want := entry{kind: entryGrant, ip: netip.MustParsePrefix("2001:db8::/64"), identity: identity{names: names, serial: serial}, learned: 1, stamp: 2, proved: 2, expires: maxStamp}
 			got, err := parseEntry(line(want))
 			if err != nil || !reflect.DeepEqual(got, want) {
 				t.Errorf("got %+v and %v, want %+v", got, err, want)
@@ -133,7 +137,7 @@ func FuzzEntry(f *testing.F) {
 		}
 		s := newStore("x")
 		s.share()
-		s.timeBy(e.stamp, 0)
+		s.timeBy(e.stamp, 0, near)
 		s.adopt([]entry{e}, 0)
 		if got := heldBy(s, 0); e.kind != entryGrant && got != "" {
 			t.Errorf("%q let in %q", text, got)

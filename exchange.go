@@ -3,11 +3,12 @@ package mtlsallowlist
 import (
 	"strconv"
 	"strings"
+	"time"
 )
 
 // exchange takes over all that Redis has, and tells it what it lacks.
 func (l *link) exchange(conn *redisConn) (position, error) {
-	time, at, err := l.measure(conn)
+	shown, err := l.measure(conn)
 	if err != nil {
 		return position{}, err
 	}
@@ -17,15 +18,17 @@ func (l *link) exchange(conn *redisConn) (position, error) {
 	}
 	head, text, _ := strings.Cut(answer.text, "\n")
 	words := strings.Split(head, " ")
-	if answer.kind != '$' || len(words) != 3 {
+	if answer.kind != '$' || len(words) != 4 {
 		return position{}, errReply
 	}
-	n, err := strconv.ParseInt(words[1], 10, 64)
-	if err != nil {
+	n, notN := strconv.ParseInt(words[1], 10, 64)
+	behind, notBehind := strconv.ParseInt(words[3], 10, 64)
+	if notN != nil || notBehind != nil || behind < 0 || behind > maxStamp {
 		return position{}, errReply
 	}
-	l.store.timeBy(time, at) // not before it is clear that this is Redis: what is misdated would be lost
+	l.compare(shown, behind) // not before it is clear that this is Redis: what is misdated would be lost
 	held := l.adoptLines(text)
+	l.compare(shown, 0) // what is there tells of later times, perhaps
 	missing := []entry{}
 	for _, e := range l.store.entries(l.clock.since(epoch)) {
 		if other, ok := held[e.member()]; !ok || e.outweighs(other) {
@@ -69,21 +72,61 @@ func (l *link) adoptLines(text string) map[string]entry {
 	return held
 }
 
-// measure asks what time it is: what Redis's clock shows, in milliseconds since 1970, at some moment.
-func (l *link) measure(conn *redisConn) (redis int64, at moment, err error) {
+// A redisTime is what Redis's clock showed, in milliseconds since 1970, at some moment, give or take slack milliseconds.
+type redisTime struct {
+	shown int64
+	at    moment
+	slack int64
+}
+
+// compare compares the store's clock with Redis's, which some replica has found to be behind. If it is more than known, as
+// after it was set back, the next who is told learns of it.
+func (l *link) compare(t redisTime, behind int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if behind > l.behind {
+		l.behind = behind
+	}
+	l.behind += l.store.timeBy(t.shown+l.behind, t.at, t.slack)
+}
+
+// retime compares the clocks once more, and tells Redis if its own was set back.
+func (l *link) retime(conn *redisConn) error {
+	shown, err := l.measure(conn)
+	if err != nil {
+		return err
+	}
+	before := l.setBack()
+	l.compare(shown, 0)
+	if l.setBack() == before {
+		return nil
+	}
+	return l.tell(conn, nil)
+}
+
+// setBack returns how far Redis's clock is behind, in milliseconds.
+func (l *link) setBack() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.behind
+}
+
+// measure asks what time it is.
+func (l *link) measure(conn *redisConn) (redisTime, error) {
 	asked := l.clock.since(epoch)
 	answer, err := conn.do(shorter(l.limit(), l.redis.readTimeout), "TIME")
 	now := l.clock.since(epoch)
 	if err != nil {
-		return 0, 0, err
+		return redisTime{}, err
 	}
 	if len(answer.items) != 2 {
-		return 0, 0, errReply
+		return redisTime{}, errReply
 	}
 	seconds, notSeconds := strconv.ParseInt(answer.items[0].text, 10, 64)
 	micros, notMicros := strconv.ParseInt(answer.items[1].text, 10, 64)
 	if notSeconds != nil || notMicros != nil || seconds < 0 || seconds > maxStamp/1000 || micros < 0 || micros > 1_000_000 {
-		return 0, 0, errReply
+		return redisTime{}, errReply
 	}
-	return seconds*1000 + micros/1000, asked + (now-asked)/2, nil
+	half := (now - asked) / 2
+	return redisTime{shown: seconds*1000 + micros/1000, at: asked + half, slack: near + int64(half/time.Millisecond)}, nil
 }

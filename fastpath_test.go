@@ -171,7 +171,7 @@ func TestWhatIsRememberedOfClientsIsBounded(t *testing.T) {
 	}
 	e := newEnforcer(*s, next, h.clock())
 	most := maxKnown + 4 // for the one address that is learned
-	e.store.learn(clientPrefix(ipOf("\x07").Addr(), 64), identity{names: []string{"cn:p"}}, limits{ttl: time.Hour, maxIPs: 1}, 0)
+	e.store.learn(clientPrefix(ipOf("\x07").Addr(), 64), identity{names: []string{"cn:p"}}, limits{ttl: time.Hour, maxIPs: 1}, when(0))
 	for i := 0; i < most+100; i++ {
 		header := http.Header{"X-Forwarded-For": {fmt.Sprint(i, ", 203.0.113.7")}}
 		e.decide(httptest.NewRecorder(), &http.Request{Header: header})

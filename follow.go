@@ -47,6 +47,7 @@ func (l *link) follow(attempt context.Context) error {
 	}
 	started := l.clock.now()
 	for first := true; first || l.clock.since(started) < reloaded; first = false {
+		l.store.notice(l.clock.read())
 		command := []string{"XREAD", "COUNT", "100"}
 		if !first {
 			command = append(command, "BLOCK", decimal(int64(blocked/time.Millisecond)))
@@ -63,6 +64,9 @@ func (l *link) follow(attempt context.Context) error {
 		if err != nil {
 			return err
 		}
+		if err := l.retime(conn); err != nil {
+			return err
+		}
 		l.save()
 		if first {
 			l.succeeded(attempt, told)
@@ -75,7 +79,7 @@ func (l *link) follow(attempt context.Context) error {
 // from there.
 func (l *link) save() {
 	if file := l.store.stateFile(); file != nil {
-		_ = file.keep(teller{log: l.log, store: l.store}, l.clock.now()) // it tells why not
+		_ = file.keep(teller{log: l.log, store: l.store}, l.clock.read()) // it tells why not
 	}
 }
 

@@ -5,75 +5,99 @@ import (
 	"net/netip"
 )
 
-// A grant is one identity's claim that one IP prefix may come in, until it expires.
+// A grant is one identity's claim that one IP prefix may come in, until it expires. Each certificate of an identity has
+// a grant of its own: a device of the same name is another device.
 type grant struct {
 	address  *address
 	identity identity
 	learned  moment // when the identity was first seen here
 	proved   moment // when it last gave its proof
 	expires  moment // the first moment at which the grant no longer holds; over if it was removed
-	stamp    int64  // when it last gave its proof, as other replicas have it; 0: they haven't
+	stamp    int64  // of its last proof, for the order among replicas; 0: not shared, or not yet
 
 	due        moment        // when to look whether the grant has expired; never after expires
 	position   int           // in allowlist.due
-	own        *list.List    // all grants of the identity, if identities are indexed
-	byIdentity *list.Element // in own
+	own        *list.List    // the addresses of the identity, if identities are indexed
+	byIdentity *list.Element // in own; the same for all certificates of the identity
 }
 
 // An address is an IP prefix with the grants that identities hold for it.
 type address struct {
 	ip      netip.Prefix
-	grants  []*grant      // one for each identity
+	grants  []*grant      // one for each certificate of each identity
 	recency *list.Element // in allowlist.recency
 }
 
-func (a *address) grantOf(name string) *grant {
+func (a *address) grantOf(id identity) *grant {
 	for _, g := range a.grants {
-		if g.identity.name() == name {
+		if g.identity.is(id) {
 			return g
 		}
 	}
 	return nil
 }
 
-// proved returns when the address was last proved.
-func (a *address) proved() moment {
-	last := a.grants[0].proved
+// grantsOf returns the grants of the identity with that name.
+func (a *address) grantsOf(name string) []*grant {
+	grants := []*grant{}
 	for _, g := range a.grants {
-		if g.proved > last {
-			last = g.proved
+		if g.identity.name() == name {
+			grants = append(grants, g)
+		}
+	}
+	return grants
+}
+
+// latest returns the grant that was proved last.
+func latest(grants []*grant) *grant {
+	last := grants[0]
+	for _, g := range grants {
+		if last.before(g) {
+			last = g
 		}
 	}
 	return last
 }
 
-// before reports whether a was proved before other. Of two at once the lower goes first: on all replicas the same.
+// earliest returns the grant that was proved least recently, but not except; nil if there is no other.
+func earliest(grants []*grant, except *grant) *grant {
+	var first *grant
+	for _, g := range grants {
+		if g != except && (first == nil || g.before(first)) {
+			first = g
+		}
+	}
+	return first
+}
+
+// before reports whether a was proved before other.
 func (a *address) before(other *address) bool {
-	at, others := a.proved(), other.proved()
-	return at < others || at == others && lower(a.ip, other.ip)
+	return latest(a.grants).provedBefore(latest(other.grants))
 }
 
 func lower(a, b netip.Prefix) bool {
 	return a.Addr().Less(b.Addr()) || a.Addr() == b.Addr() && a.Bits() < b.Bits()
 }
 
-// before reports likewise whether g was proved before other.
-func (g *grant) before(other *grant) bool {
-	if g.proved != other.proved {
+// provedBefore reports whether g was proved before other. Of two at once that of the lower address goes first. Stamps go
+// before moments: they are the same on all replicas.
+func (g *grant) provedBefore(other *grant) bool {
+	if g.stamp != other.stamp {
+		return g.stamp < other.stamp
+	}
+	if g.stamp == 0 && g.proved != other.proved {
 		return g.proved < other.proved
 	}
-	if g.address != other.address {
-		return lower(g.address.ip, other.address.ip)
-	}
-	return g.identity.name() < other.identity.name()
+	return lower(g.address.ip, other.address.ip)
 }
 
-func (a *address) leastRecentlyProved(except *grant) *grant {
-	var oldest *grant
-	for _, g := range a.grants {
-		if g != except && (oldest == nil || g.before(oldest)) {
-			oldest = g
-		}
+// before is like provedBefore, and decides between grants of one address, too.
+func (g *grant) before(other *grant) bool {
+	if g.provedBefore(other) || other.provedBefore(g) {
+		return g.provedBefore(other)
 	}
-	return oldest
+	if g.identity.name() != other.identity.name() {
+		return g.identity.name() < other.identity.name()
+	}
+	return g.identity.fingerprint() < other.identity.fingerprint()
 }

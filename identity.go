@@ -28,11 +28,25 @@ const byFingerprint = "sha256:"
 type identity struct {
 	names  []string // each with its kind, as in "cn:phone"; the first is the canonical one, the last that by fingerprint
 	serial string   // of the leaf, hexadecimal
-	issued int64    // since when the leaf is valid, in Unix seconds; in a grant, the latest of all its leaves; 0: unknown
+	issued int64    // since when the leaf is valid, in Unix seconds; 0: unknown
 }
 
 func (id identity) name() string {
 	return id.names[0]
+}
+
+// is reports whether other is of the same name, and by the same certificate if it is by one.
+func (id identity) is(other identity) bool {
+	return id.name() == other.name() && id.fingerprint() == other.fingerprint()
+}
+
+// bare returns id with no more names than tell it from others.
+func (id identity) bare() identity {
+	names := id.names[:1]
+	if len(id.names) > 1 && id.fingerprint() != "" {
+		names = []string{id.name(), byFingerprint + id.fingerprint()}
+	}
+	return identity{names: names}
 }
 
 // fingerprint returns the SHA-256 of the leaf, 64 hexadecimal digits; empty if the proof was no certificate.

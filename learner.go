@@ -43,7 +43,7 @@ type proof struct {
 }
 
 func newLearner(s settings, next, unproven http.Handler, clock clock, teller teller) *learner {
-	teller.store.learnBy(terms{learner: true, limits: s.limits, allowPrivate: s.allowPrivate}, clock.since(epoch))
+	teller.store.learnBy(terms{learner: true, limits: s.limits, allowPrivate: s.allowPrivate}, clock.read())
 	return &learner{
 		settings: s, next: next, unproven: unproven, prove: newProver(s.proof, s.identityHeader), clock: clock, teller: teller,
 		rejecter: newRejecter(s), store: s.stores[0], taken: map[string]*proof{},
@@ -91,8 +91,8 @@ func (l *learner) handler() http.Handler {
 }
 
 func (l *learner) decide(rw http.ResponseWriter, req *http.Request) {
-	now := l.clock.now()
-	id, until, passes := l.check(rw, req, now)
+	now := l.clock.read()
+	id, until, passes := l.check(rw, req, now.wall)
 	if !passes {
 		return
 	}
@@ -111,8 +111,8 @@ func (l *learner) await(rw http.ResponseWriter, req *http.Request) {
 		return
 	}
 	a := &answer{rw: rw, succeeded: func() {
-		now := l.clock.now()
-		l.take(req, id, now, now)
+		now := l.clock.read()
+		l.take(req, id, now.wall, now)
 	}}
 	l.next.ServeHTTP(a, req)
 	a.begin(http.StatusOK) // as net/http does if nothing was written
@@ -139,14 +139,14 @@ func (l *learner) check(rw http.ResponseWriter, req *http.Request, now time.Time
 
 // take learns where req comes from, and sees to it that it is on disk. That it can't be learned or saved is told: who
 // has given a proof isn't to suffer from it.
-func (l *learner) take(req *http.Request, id identity, until, now time.Time) {
+func (l *learner) take(req *http.Request, id identity, until time.Time, now reading) {
 	addr, _ := l.address(req) // if it can't be read, it is the zero Addr, which learn refuses
-	g, learned, err := l.learn(addr, id, now)
+	g, news, err := l.learn(addr, id, now)
 	if err != nil {
-		l.note("not learned", err, req, addr, id, now)
+		l.note("not learned", err, req, addr, id, now.wall)
 	}
 	shared := linkOf(l.store)
-	if shared != nil && learned {
+	if shared != nil && news {
 		shared.await()
 	} else if shared != nil && g != nil {
 		shared.pokeSoon()
@@ -158,13 +158,13 @@ func (l *learner) take(req *http.Request, id identity, until, now time.Time) {
 		}
 	}
 	if g != nil && l.direct && l.proof == proofCertificate && shared == nil {
-		l.remember(req.RemoteAddr, &proof{connection: req.TLS, until: until.Sub(epoch), grant: g})
+		l.remember(req.RemoteAddr, &proof{connection: req.TLS, until: now.momentOf(until), grant: g})
 	}
 }
 
 // learn records that id gave its proof at addr, and tells what is new. It returns no grant if addr is in the source
 // range, and fails if the address may not be learned.
-func (l *learner) learn(addr netip.Addr, id identity, now time.Time) (g *grant, learned bool, err error) {
+func (l *learner) learn(addr netip.Addr, id identity, now reading) (g *grant, news bool, err error) {
 	if l.sourceRange.contains(addr) {
 		return nil, false, nil
 	}
@@ -172,14 +172,14 @@ func (l *learner) learn(addr netip.Addr, id identity, now time.Time) (g *grant, 
 		return nil, false, err
 	}
 	ip := clientPrefix(addr, l.ipv6Subnet)
-	g, learned, newer, evicted := l.store.learn(ip, id, l.limits, l.clock.since(epoch))
-	if learned || newer { // not with every other certificate: two devices with one name would fill the log
-		l.teller.tell(slog.LevelInfo, event{at: now, what: "learned", ip: ip, identity: id}, "expires", now.Add(l.limits.ttl))
+	g, news, evicted := l.store.learn(ip, id, l.limits, now)
+	if news {
+		l.teller.tell(slog.LevelInfo, event{at: now.wall, what: "learned", ip: ip, identity: id}, "expires", now.wall.Add(l.limits.ttl))
 	}
 	for _, gone := range evicted {
-		l.teller.tell(slog.LevelInfo, event{at: now, what: "evicted", ip: gone.address.ip, identity: gone.identity})
+		l.teller.tell(slog.LevelInfo, event{at: now.wall, what: "evicted", ip: gone.address.ip, identity: gone.identity})
 	}
-	return g, learned, nil
+	return g, news, nil
 }
 
 // learnable returns why addr may not be learned; nil if it may.

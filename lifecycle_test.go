@@ -109,7 +109,7 @@ func TestReloadsKeepTheConnections(t *testing.T) {
 		t.Errorf("got %d, want what is known to hold", got)
 	}
 
-	openStore(i.store).revoke(netip.MustParsePrefix("203.0.113.7/32"), "", time.Since(epoch))
+	openStore(i.store).revoke(netip.MustParsePrefix("203.0.113.7/32"), "", when(time.Since(epoch)))
 	i.reload(first)
 	eventually(t, "it is in step again", i.inStep)
 	eventually(t, "Redis knows of the revocation", func() bool {
@@ -139,7 +139,7 @@ func TestSettingsThatTakeOverWhileRedisIsAwayForgetNoRevocation(t *testing.T) {
 	i.ask(0, "203.0.113.7", true)
 	eventually(t, "Redis has the grant", func() bool { return redis.cli("HLEN", "{mtlsallowlist:"+i.store+"}:grants") == "1" })
 	redis.signal("STOP")
-	openStore(i.store).revoke(netip.MustParsePrefix("203.0.113.7/32"), "", time.Since(epoch))
+	openStore(i.store).revoke(netip.MustParsePrefix("203.0.113.7/32"), "", when(time.Since(epoch)))
 	i.reload(&Redis{Endpoints: []string{redis.address}, ReadTimeout: "1s"})
 	redis.signal("CONT")
 	eventually(t, "it is in step again", i.inStep)

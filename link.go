@@ -56,8 +56,9 @@ type link struct {
 	since    time.Time // inStep has been as it is
 	failure  string    // the last
 	failures int
-	skipped  int  // entries that made no sense
-	answered bool // the last answer that was waited for came in time
+	skipped  int   // entries that made no sense
+	behind   int64 // how far Redis's clock is behind that of the replicas, in milliseconds
+	answered bool  // the last answer that was waited for came in time
 }
 
 // openLink has a store shared as long as ctx lasts. Middlewares of the same store and settings have one link; other settings
@@ -150,6 +151,7 @@ func (l *link) use(n int) (users, uses int) {
 func (l *link) end() {
 	l.mu.Lock()
 	l.ended = true
+	l.store.drop(l.id)
 	l.giveUp()
 	l.releaseLocked()
 	l.mu.Unlock()

@@ -88,7 +88,7 @@ func TestRoomThatCanNotBeMadeIsToldOnce(t *testing.T) {
 	r := startReplica(t, redis.address, Redis{Username: "traefik", Password: "secret"}, 0)
 	eventually(t, "it is in step", r.inStep)
 	one := limits{ttl: time.Hour, maxIPs: 1}
-	r.store.learnBy(terms{learner: true, limits: one}, r.now())
+	r.store.learnBy(terms{learner: true, limits: one}, when(r.now()))
 	r.learnAs("203.0.113.7", "cn:phone", one)
 	r.learnAs("203.0.113.8", "cn:phone", one)
 	r.fails(3)

@@ -44,7 +44,7 @@ type listedViewer struct {
 	Admitted bool   `json:"admitted"`
 }
 
-func (p *status) listing(req *http.Request, now time.Time) listing {
+func (p *status) listing(req *http.Request, now reading) listing {
 	l := listing{Stores: []listedStore{}}
 	for _, store := range p.stores {
 		grants, _ := store.grants(now)

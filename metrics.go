@@ -5,7 +5,6 @@ import (
 	"io"
 	"sort"
 	"strings"
-	"time"
 )
 
 // labelEscapes are those of the Prometheus text format.
@@ -43,10 +42,10 @@ func inStep(c *census) int {
 }
 
 // writeMetrics writes what stores count in the Prometheus text format.
-func writeMetrics(w io.Writer, stores []*store, now time.Time) {
+func writeMetrics(w io.Writer, stores []*store, now reading) {
 	censuses := []*census{}
 	for _, store := range stores {
-		c := store.census(now.Sub(epoch))
+		c := store.census(now.mono)
 		c.shared = sharedState(store)
 		censuses = append(censuses, c)
 	}

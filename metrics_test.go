@@ -76,7 +76,7 @@ func TestAnIdentityOfOneNameIsTold(t *testing.T) {
 func TestLabelsAreEscaped(t *testing.T) {
 	s := newStore("a\"b\\c\nd\xff")
 	text := &strings.Builder{}
-	writeMetrics(text, []*store{s}, t0)
+	writeMetrics(text, []*store{s}, atTime(t0))
 	if want := `mtlsallowlist_grants{store="a\"b\\c\nd?"} 0` + "\n"; !strings.Contains(text.String(), want) {
 		t.Errorf("got %s, want %s", text, want)
 	}

@@ -7,19 +7,28 @@ import (
 	"sort"
 )
 
+// stampOf returns the stamp of a grant; 0 if there is none.
+func (l *allowlist) stampOf(ip netip.Prefix, id identity) int64 {
+	if !l.stamped || l.addresses[ip] == nil {
+		return 0
+	}
+	g := l.addresses[ip].grantOf(id)
+	if g == nil {
+		return 0
+	}
+	return g.stamp
+}
+
 // put takes over a grant for ip that was proved elsewhere, instead of one of the same identity, and returns those that
 // have to go because of the limits: it may be one of them.
 func (l *allowlist) put(ip netip.Prefix, g *grant, limits limits) (evicted []*grant) {
 	a := l.addressFor(ip, limits)
-	held := a.grantOf(g.identity.name())
+	held := a.grantOf(g.identity)
 	if held == nil {
 		g.address = a
 		l.insert(g, g.expires)
 		held = g
 	} else {
-		if held.identity.fingerprint() != g.identity.fingerprint() {
-			held = l.replace(held, g.identity)
-		}
 		held.proved = g.proved
 		held.expires = g.expires
 		held.stamp = g.stamp
@@ -29,11 +38,17 @@ func (l *allowlist) put(ip netip.Prefix, g *grant, limits limits) (evicted []*gr
 		}
 	}
 	l.order(held)
-	for len(a.grants) > maxGrantsPerIP {
-		evicted = append(evicted, l.removed(a.leastRecentlyProved(nil)))
+	if own := a.grantsOf(g.identity.name()); len(own) > maxCertificates {
+		evicted = append(evicted, l.removed(earliest(own, nil)))
+	}
+	if len(a.grants) > maxGrantsPerIP {
+		evicted = append(evicted, l.removed(earliest(a.grants, nil)))
 	}
 	for limits.maxIPsPerIdentity > 0 && held.own.Len() > limits.maxIPsPerIdentity {
-		evicted = append(evicted, l.removed(held.own.Front().Value.(*grant)))
+		oldest := held.own.Front().Value.(*address)
+		for _, g := range oldest.grantsOf(held.identity.name()) {
+			evicted = append(evicted, l.removed(g))
+		}
 	}
 	for l.recency.Len() > limits.maxIPs {
 		evicted = append(evicted, l.removed(l.recency.Front().Value.(*address).grants[0]))
@@ -41,24 +56,28 @@ func (l *allowlist) put(ip netip.Prefix, g *grant, limits limits) (evicted []*gr
 	return evicted
 }
 
-func (l *allowlist) removed(g *grant) *grant {
-	l.remove(g)
-	return g
-}
-
 // order puts a grant, and its address, behind those that were proved before, and before those that were proved later.
 func (l *allowlist) order(g *grant) {
 	l.orderAddress(g.address)
-	if g.own == nil {
-		return
+	if g.own != nil {
+		l.orderOwn(g)
+	}
+}
+
+// orderOwn puts the address of g in order among those of its identity.
+func (l *allowlist) orderOwn(g *grant) {
+	name := g.identity.name()
+	last := latest(g.address.grantsOf(name))
+	isBefore := func(e *list.Element) bool {
+		return last.provedBefore(latest(e.Value.(*address).grantsOf(name)))
 	}
 	own := g.byIdentity
-	if g.before(g.own.Front().Value.(*grant)) {
+	if front := g.own.Front(); front != own && isBefore(front) {
 		g.own.MoveToFront(own)
 		return
 	}
 	g.own.MoveToBack(own)
-	for before := own.Prev(); before != nil && g.before(before.Value.(*grant)); before = own.Prev() {
+	for before := own.Prev(); before != nil && isBefore(before); before = own.Prev() {
 		g.own.MoveBefore(own, before)
 	}
 }
@@ -89,26 +108,30 @@ func (l *allowlist) sort() {
 	for _, a := range addresses {
 		l.recency.MoveToBack(a.recency)
 	}
-	grants := append([]*grant{}, l.due...)
-	sort.Slice(grants, func(i, j int) bool { return grants[i].before(grants[j]) })
-	for _, g := range grants {
+	for _, g := range l.inOrder() {
 		if g.own != nil {
 			g.own.MoveToBack(g.byIdentity)
 		}
 	}
 }
 
+// inOrder returns all grants, the least recently proved first.
+func (l *allowlist) inOrder() []*grant {
+	grants := append([]*grant{}, l.due...)
+	sort.Slice(grants, func(i, j int) bool { return grants[i].before(grants[j]) })
+	return grants
+}
+
 // indexIdentities starts to keep the grants of each identity in order. It waits for the first learner that limits
 // them, since the index takes a quarter of the memory.
 func (l *allowlist) indexIdentities() {
-	grants := append([]*grant{}, l.due...)
-	sort.Slice(grants, func(i, j int) bool { return grants[i].before(grants[j]) })
 	l.identities = map[string]*list.List{}
-	for _, g := range grants {
+	for _, g := range l.inOrder() {
 		l.index(g)
 	}
 }
 
+// index makes the address of g the last of its identity's.
 func (l *allowlist) index(g *grant) {
 	name := g.identity.name()
 	g.own = l.identities[name]
@@ -116,5 +139,12 @@ func (l *allowlist) index(g *grant) {
 		g.own = list.New()
 		l.identities[name] = g.own
 	}
-	g.byIdentity = g.own.PushBack(g)
+	for _, other := range g.address.grantsOf(name) {
+		if other != g && other.own != nil {
+			g.byIdentity = other.byIdentity
+			g.own.MoveToBack(g.byIdentity)
+			return
+		}
+	}
+	g.byIdentity = g.own.PushBack(g.address)
 }

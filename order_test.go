@@ -59,7 +59,7 @@ func TestWhatAdoptingChanges(t *testing.T) {
 			t.Errorf("%s: got %d evicted, want %d", row.name, s.counts.evicted, row.evicted)
 		}
 		texts := []string{}
-		entries, _ := s.drain(1)
+		entries, _, _ := s.drain(1)
 		for _, e := range entries {
 			texts = append(texts, string(e.kind)+" "+e.ip.Addr().String())
 		}
@@ -85,7 +85,7 @@ func TestRenewalsFromElsewhere(t *testing.T) {
 		for _, e := range told(t, row.entries) {
 			s.adopt([]entry{e}, 10*time.Second)
 		}
-		if !s.holds(home, row.ends-1) || s.holds(home, row.ends) || !dueInOrder(s.list) {
+		if !s.holds(home, when(row.ends-1)) || s.holds(home, when(row.ends)) || !dueInOrder(s.list) {
 			t.Errorf("%s: got other than until %v", row.name, row.ends)
 		}
 		s.list.removeExpired(row.ends)
@@ -99,25 +99,32 @@ func TestAnotherCertificateFromElsewhere(t *testing.T) {
 	s := newShared(terms{learner: true, limits: limits{time.Hour, 9, 2}})
 	held := func(sum, dns string, stamp int64) entry {
 		id := identity{names: []string{"cn:a", dns, byFingerprint + sum}}
-		return entry{kind: entryGrant, ip: home, identity: id, learned: stamp, stamp: stamp, expires: stamp + 3_600_000}
+		return entry{kind: entryGrant, ip: home, identity: id, learned: stamp, stamp: stamp, proved: stamp, expires: stamp + 3_600_000}
 	}
 	s.adopt([]entry{held("aa", "dns:a.lan", clockAt0+1000)}, 10*time.Second)
-	old, _ := s.find(home, nil, 10*time.Second)
+	old, _ := s.find(home, nil, when(10*time.Second))
 	s.adopt([]entry{held("bb", "dns:b.lan", clockAt0+2000)}, 10*time.Second)
-	if old.expires != over {
-		t.Error("who remembers the old certificate's grant isn't told to ask again")
-	}
-	for name, want := range map[string]bool{"dns:a.lan": false, "dns:b.lan": true} {
-		if _, found := s.find(home, patterns{{prefix: name}}, 10*time.Second); found != want {
-			t.Errorf("%s: got %t, want %t", name, found, want)
+	newer := patterns{{prefix: "dns:b.lan"}}
+	g, _ := s.find(home, newer, when(10*time.Second))
+	for _, row := range []struct {
+		name string
+		at   moment
+		want bool
+	}{
+		{"dns:a.lan", time.Hour + time.Second - 1, true},
+		{"dns:a.lan", time.Hour + time.Second, false},
+		{"dns:b.lan", time.Hour + 2*time.Second - 1, true},
+		{"dns:b.lan", time.Hour + 2*time.Second, false},
+	} {
+		if _, found := s.find(home, patterns{{prefix: row.name}}, when(row.at)); found != row.want {
+			t.Errorf("%s at %v: got %t, want %t", row.name, row.at, found, row.want)
 		}
 	}
-	g, _ := s.find(home, nil, 10*time.Second)
-	if g.stamp != clockAt0+2000 || g.byIdentity.Value.(*grant) != g || !s.holds(home, time.Hour+2*time.Second-1) {
-		t.Errorf("got %+v", g)
+	if g.stamp != clockAt0+2000 || old.byIdentity != g.byIdentity || g.own.Len() != 1 {
+		t.Errorf("got %+v and %+v, want two grants of one address", old, g)
 	}
 	s.adopt([]entry{held("bb", "dns:b.lan", clockAt0+3000)}, 10*time.Second)
-	if again, _ := s.find(home, nil, 10*time.Second); again != g || g.stamp != clockAt0+3000 {
+	if again, _ := s.find(home, newer, when(10*time.Second)); again != g || g.stamp != clockAt0+3000 {
 		t.Error("the same certificate's grant is another one")
 	}
 }
@@ -129,7 +136,7 @@ func TestOneAddressHoldsSoManyGrantsWhereverTheyComeFrom(t *testing.T) {
 		s.adopt(told(t, fmt.Sprintf("%dms g 203.0.113.7/32 cn:%d", 100+i, i)), 10*time.Second)
 	}
 	a := s.list.addresses[home]
-	if len(a.grants) != maxGrantsPerIP || a.grantOf("cn:0") != nil || a.grantOf("cn:1") != nil || a.grantOf("cn:2") == nil || s.counts.evicted != 2 {
+	if len(a.grants) != maxGrantsPerIP || a.grantOf(named("cn:0")) != nil || a.grantOf(named("cn:1")) != nil || a.grantOf(named("cn:2")) == nil || s.counts.evicted != 2 {
 		t.Errorf("got %d grants, %d evicted", len(a.grants), s.counts.evicted)
 	}
 }
@@ -142,7 +149,7 @@ func order(l *allowlist) (string, string) {
 	}
 	if l.identities != nil && l.identities["cn:a"] != nil {
 		for e := l.identities["cn:a"].Front(); e != nil; e = e.Next() {
-			own += string(e.Value.(*grant).address.ip.Addr().AsSlice()[3:])
+			own += string(e.Value.(*address).ip.Addr().AsSlice()[3:])
 		}
 	}
 	return all, own
@@ -180,21 +187,21 @@ func TestWhatWasProvedBeforeRedisAnsweredIsPutInOrder(t *testing.T) {
 	s := newStore("shared")
 	s.share()
 	for _, letter := range []string{"C", "A", "B"} { // all in one millisecond
-		s.learn(ipOf(letter), named("cn:a"), wide, time.Second)
+		s.learn(ipOf(letter), named("cn:a"), wide, when(time.Second))
 	}
-	s.timeBy(clockAt0, 0)
+	s.timeBy(clockAt0, 0, near)
 	if all, own := order(s.list); all != "ABC" || own != "ABC" {
 		t.Errorf("got %s, of the identity %s, want both by address", all, own)
 	}
 	s.collect(1)
 	restored := []savedGrant{{IP: ipOf("D").String(), Names: []string{"cn:a"}, Learned: epoch, Proved: epoch.Add(1500 * time.Millisecond), Expires: epoch.Add(time.Hour)}}
-	if n := s.restore(restored, &settings{limits: wide, ipv6Subnet: 64}, epoch.Add(2*time.Second)); n != 1 {
+	if n := s.restore(restored, &settings{limits: wide, ipv6Subnet: 64}, atTime(epoch.Add(2*time.Second))); n != 1 {
 		t.Errorf("got %d restored, want 1", n)
 	}
 	if all, own := order(s.list); all != "ABCD" || own != "ABCD" {
 		t.Errorf("got %s, of the identity %s, want the restored one last", all, own)
 	}
-	if entries, _ := s.drain(1); len(entries) != 1 || entries[0].ip != ipOf("D") || entries[0].stamp != clockAt0+1500 {
+	if entries, _, _ := s.drain(1); len(entries) != 1 || entries[0].ip != ipOf("D") || entries[0].stamp != clockAt0+1500 {
 		t.Errorf("Redis is told %+v", entries)
 	}
 }
@@ -205,7 +212,7 @@ func TestAnAddressIsAsOldAsTheLastOfItsProofsThatIsLeft(t *testing.T) {
 	if all, _ := order(s.list); all != "BA" {
 		t.Fatalf("got %s", all)
 	}
-	s.revoke(netip.Prefix{}, "cn:b", 11*time.Second)
+	s.revoke(netip.Prefix{}, "cn:b", when(11*time.Second))
 	if all, _ := order(s.list); all != "AB" {
 		t.Errorf("got %s, want that of the older proof first", all)
 	}

@@ -7,6 +7,7 @@ func (s *store) collect(by int) (told int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sharing.by = by
+	s.sharing.overflown = false
 	return s.sharing.told
 }
 
@@ -20,19 +21,20 @@ func (s *store) drop(by int) {
 	}
 }
 
-// drain takes what is on the way for a link, and returns how many changes had been put there.
-func (s *store) drain(by int) ([]entry, int) {
+// drain takes what is on the way for a link, and returns how many changes had been put there, and whether there were too
+// many to keep.
+func (s *store) drain(by int) (entries []entry, told int, overflown bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	entries := []entry{}
+	entries = []entry{}
 	if s.sharing.by != by {
-		return entries, 0
+		return entries, 0, s.sharing.overflown
 	}
 	for _, e := range s.sharing.pending {
 		entries = append(entries, e)
 	}
 	s.sharing.pending = map[string]entry{}
-	return entries, s.sharing.told
+	return entries, s.sharing.told, false
 }
 
 // pends reports whether something is on the way.
@@ -69,14 +71,8 @@ func (s *store) ended(now moment) ([]entry, []*grant) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.list.removeExpired(now)
-	entries := []entry{}
-	for about, e := range s.sharing.revoked {
-		if e.expires > s.sharing.at(now) {
-			entries = append(entries, e)
-		} else {
-			delete(s.sharing.revoked, about)
-		}
-	}
+	s.sharing.tombstones.removeExpired(s.sharing.until(now))
+	entries := s.sharing.tombstones.all()
 	for _, e := range s.sharing.pending {
 		if e.kind == entryEvicted {
 			entries = append(entries, e)

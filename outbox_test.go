@@ -2,15 +2,16 @@ package mtlsallowlist
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
 
 func TestWhatIsOnTheWay(t *testing.T) {
 	s := newShared(terms{learner: true, limits: house24})
-	learn := func(letter string) { s.learn(ipOf(letter), cnA, house24, time.Second) }
+	learn := func(letter string) { s.learn(ipOf(letter), cnA, house24, when(time.Second)) }
 	drained := func() string {
-		entries, told := s.drain(1)
+		entries, told, _ := s.drain(1)
 		return fmt.Sprintf("%d of %d", len(entries), told)
 	}
 	learn("A")
@@ -43,7 +44,7 @@ func TestWhatIsOnTheWay(t *testing.T) {
 		t.Error("something is on the way that nobody collects any more")
 	}
 	for _, by := range []int{1, -1} {
-		if entries, told := s.drain(by); entries == nil || len(entries) != 0 || told != 0 {
+		if entries, told, _ := s.drain(by); entries == nil || len(entries) != 0 || told != 0 {
 			t.Errorf("%d got %v and %d", by, entries, told)
 		}
 	}
@@ -65,4 +66,66 @@ func TestAllThatOthersShouldKnowIsToldOldestFirst(t *testing.T) {
 			t.Fatalf("number %d is of %d, want %d", i, e.stamp, want)
 		}
 	}
+}
+
+func TestWhatWaitsForRedisIsBounded(t *testing.T) {
+	few := limits{ttl: time.Hour, maxIPs: 10}
+	s := newShared(terms{learner: true, limits: few})
+	s.collect(1)
+	for i := 0; i < maxPending/2; i++ { // each has another make room
+		s.learn(numbered(i), cnA, few, when(time.Second))
+	}
+	if entries, _, overflown := s.drain(1); overflown || len(entries) != maxPending/2 {
+		t.Fatalf("got %d and %t", len(entries), overflown)
+	}
+	for i := 0; i < 2*maxPending; i++ {
+		s.learn(numbered(i), cnA, few, when(2*time.Second))
+	}
+	if entries, _, overflown := s.drain(1); !overflown || len(entries) != 0 {
+		t.Errorf("of more than there may be, got %d, and %t that they were too many", len(entries), overflown)
+	}
+	s.collect(1)
+	if _, _, overflown := s.drain(1); overflown {
+		t.Error("they are too many once more, after all was told anew")
+	}
+}
+
+// TestNothingWaitsForARedisThatWasTakenOut, or for another one that is away.
+func TestNothingWaitsForARedisThatWasTakenOut(t *testing.T) {
+	r := startReplica(t, startRedis(t).address, Redis{}, 0)
+	eventually(t, "it is in step", r.inStep)
+	r.link.end()
+	for i := 0; i < 10; i++ {
+		r.learn(fmt.Sprint("203.0.113.", i+1))
+	}
+	if r.store.pends() {
+		t.Error("something waits for a link that has ended")
+	}
+}
+
+// TestALotThatRedisDoesntTakeIsToldLater is about a Redis that hangs for as long as it may, and a flood of proofs.
+func TestALotThatRedisDoesntTakeIsToldLater(t *testing.T) {
+	redis := startRedis(t)
+	options := Redis{ReadTimeout: "20s"}
+	a, b := startReplica(t, redis.address, options, 0), startReplica(t, redis.address, options, 0)
+	eventually(t, "both are in step", func() bool { return a.inStep() && b.inStep() })
+	redis.signal("STOP")
+	many := limits{ttl: time.Hour, maxIPs: 1000}
+	most := 0
+	for i := 0; i < maxPending+100; i++ {
+		a.store.learn(numbered(i), cnA, many, atTime(time.Now()))
+		a.store.mu.Lock()
+		if n := len(a.store.sharing.pending); n > most {
+			most = n
+		}
+		a.store.mu.Unlock()
+	}
+	if most < maxPending/2 || most > maxPending {
+		t.Errorf("%d waited, want %d at most", most, maxPending)
+	}
+	redis.signal("CONT")
+	a.link.poke()
+	eventually(t, "both hold the same", func() bool {
+		return a.inStep() && b.inStep() && a.held() == b.held() && strings.Count(a.held(), "\n") == 999
+	})
 }

@@ -95,7 +95,7 @@ type instant struct {
 	RFC   string
 }
 
-func (p *status) writePage(rw http.ResponseWriter, req *http.Request, now time.Time) {
+func (p *status) writePage(rw http.ResponseWriter, req *http.Request, now reading) {
 	text := &strings.Builder{}
 	if err := p.page.Execute(text, p.view(req, now)); err != nil {
 		http.Error(rw, err.Error(), http.StatusInternalServerError)
@@ -105,8 +105,8 @@ func (p *status) writePage(rw http.ResponseWriter, req *http.Request, now time.T
 	_, _ = rw.Write([]byte(text.String())) // whoever has left reads no answer
 }
 
-func (p *status) view(req *http.Request, now time.Time) view {
-	v := view{Path: standsAt(req), Checked: instantOf(now, "now")}
+func (p *status) view(req *http.Request, now reading) view {
+	v := view{Path: standsAt(req), Checked: instantOf(now.wall, "now")}
 	if n, err := strconv.Atoi(req.URL.Query().Get("revoked")); err == nil && n >= 0 {
 		v.Notice = counted(n, "grant") + " revoked."
 	}
@@ -126,8 +126,9 @@ func (p *status) view(req *http.Request, now time.Time) view {
 	return v
 }
 
-func storeViewOf(store *store, mine string, now time.Time) storeView {
-	grants, _ := store.grants(now)
+func storeViewOf(store *store, mine string, at reading) storeView {
+	grants, _ := store.grants(at)
+	now := at.wall
 	v := storeView{Name: printable(store.name), Value: store.name, MaxIPs: store.limitIPs()}
 	v.Learns = v.MaxIPs > 0
 	if file := store.stateFile(); file != nil {

@@ -41,16 +41,16 @@ func TestThePageHasTheStyleThatItsPolicyAllows(t *testing.T) {
 
 func TestWhatThePageShowsOfAStore(t *testing.T) {
 	s := newStore("a\u202eb")
-	s.learnBy(terms{learner: true, limits: limits{maxIPs: 2}}, at(t0))
+	s.learnBy(terms{learner: true, limits: limits{maxIPs: 2}}, atTime(t0))
 	phone := identity{names: []string{"cn:phone", "dns:phone.lan", "email:a\u202e@b.c", byFingerprint + someSum}, serial: "c0ffee"}
 	wide := limits{time.Hour, 9, 0}
-	s.learn(ipOf("B"), phone, wide, at(t0))
-	s.learn(ipOf("A"), named("header:alice"), limits{2 * time.Hour, 9, 0}, at(t0.Add(time.Minute)))
-	s.learn(ipOf("A"), phone, wide, at(t0.Add(2*time.Minute)))
-	s.learn(ipOf("B"), phone, wide, at(t0.Add(16*time.Minute)))
+	s.learn(ipOf("B"), phone, wide, atTime(t0))
+	s.learn(ipOf("A"), named("header:alice"), limits{2 * time.Hour, 9, 0}, atTime(t0.Add(time.Minute)))
+	s.learn(ipOf("A"), phone, wide, atTime(t0.Add(2*time.Minute)))
+	s.learn(ipOf("B"), phone, wide, atTime(t0.Add(16*time.Minute)))
 	s.keepIn(&stateFile{path: "/state\u202e.json", failed: errors.New("no\u202eroom")})
 
-	v := storeViewOf(s, ipOf("A").String(), t0.Add(31*time.Minute))
+	v := storeViewOf(s, ipOf("A").String(), atTime(t0.Add(31*time.Minute)))
 	lines := []string{
 		fmt.Sprintf("%s=%q %d/%d %d%% %t in %s", v.Name, v.Value, v.IPs, v.MaxIPs, v.Full, v.Learns, v.Kept),
 		strings.Join(v.Problems, ""),
@@ -77,13 +77,13 @@ func TestWhatThePageShowsOfAStore(t *testing.T) {
 	if len(lines) != len(want) {
 		t.Errorf("got %d lines, want %d", len(lines), len(want))
 	}
-	if v := storeViewOf(newStore("b"), "", t0); v.Learns || v.Kept != "" || len(v.Problems)+len(v.Grants)+len(v.Events) != 0 {
+	if v := storeViewOf(newStore("b"), "", atTime(t0)); v.Learns || v.Kept != "" || len(v.Problems)+len(v.Grants)+len(v.Events) != 0 {
 		t.Errorf("of an empty store: got %+v", v)
 	}
 	one := newStore("c")
-	one.learnBy(terms{learner: true, limits: limits{maxIPs: 1}}, at(t0))
+	one.learnBy(terms{learner: true, limits: limits{maxIPs: 1}}, atTime(t0))
 	one.keepIn(&stateFile{path: "/state.json"})
-	if v := storeViewOf(one, "", t0); !v.Learns || v.Kept != "/state.json" || len(v.Problems) != 0 {
+	if v := storeViewOf(one, "", atTime(t0)); !v.Learns || v.Kept != "/state.json" || len(v.Problems) != 0 {
 		t.Errorf("of a store with a file: got %+v", v)
 	}
 }
@@ -91,7 +91,7 @@ func TestWhatThePageShowsOfAStore(t *testing.T) {
 func TestThePageShowsTheLastEventsFirst(t *testing.T) {
 	s := newStore("events")
 	s.record(event{at: t0, what: "first"})
-	if events := storeViewOf(s, "", t0).Events; len(events) != 1 || events[0].What != "first" {
+	if events := storeViewOf(s, "", atTime(t0)).Events; len(events) != 1 || events[0].What != "first" {
 		t.Errorf("got %v, want the first", events)
 	}
 	for i := 0; i < shownEvents-2; i++ {
@@ -100,7 +100,7 @@ func TestThePageShowsTheLastEventsFirst(t *testing.T) {
 	s.record(event{at: t0, what: "learned", ip: ipOf("A"), identity: named("cn:\u202ephone")})
 	s.record(event{at: t0.Add(time.Second), what: "failed", why: "no\u202eroom"})
 	s.record(event{at: t0.Add(time.Minute), what: "refused", ip: clientPrefix(netip.MustParseAddr("2001:db8::7"), 64), why: "no TLS"})
-	events := storeViewOf(s, "", t0.Add(2*time.Minute)).Events
+	events := storeViewOf(s, "", atTime(t0.Add(2*time.Minute))).Events
 	if len(events) != shownEvents {
 		t.Fatalf("got %d, want %d", len(events), shownEvents)
 	}

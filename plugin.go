@@ -115,12 +115,6 @@ func New(ctx context.Context, next http.Handler, config *Config, name string) (h
 	return newHandler(ctx, next, config, name, clock{time.Now, time.Since}, slog.New(slog.NewTextHandler(os.Stdout, nil)))
 }
 
-// A clock is time.Now and time.Since, or what stands in for them in a test.
-type clock struct {
-	now   func() time.Time
-	since func(time.Time) time.Duration
-}
-
 func newHandler(ctx context.Context, next http.Handler, config *Config, name string, clock clock, log *slog.Logger) (http.Handler, error) {
 	s, err := parse(config)
 	if err != nil {
@@ -140,7 +134,7 @@ func newHandler(ctx context.Context, next http.Handler, config *Config, name str
 	}
 	t := teller{log: log, store: s.stores[0]}
 	if s.stateFile != "" {
-		if err := openStateFile(ctx, t, s, clock.now()); err != nil {
+		if err := openStateFile(ctx, t, s, clock.read()); err != nil {
 			return nil, fmt.Errorf("mtlsallowlist: middleware %q: stateFile: invalid value %q: %w", name, s.stateFile, err)
 		}
 	}

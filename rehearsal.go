@@ -45,6 +45,8 @@ func init() {
 	enforcer := newEnforcer(s, next, clock{time.Now, time.Since}).handler()
 	learner := newLearner(s, next, nil, clock{time.Now, time.Since}, teller{log: log, store: s.stores[0]}).handler()
 	page := newStatus(s, clock{time.Now, time.Since}, log)
+	s.direct = false
+	proxied := newEnforcer(s, next, clock{time.Now, time.Since}).handler()
 	s.proof = proofResponse
 	s.identityHeader = "X-User"
 	s.identities = patterns{}
@@ -64,6 +66,7 @@ func init() {
 		{enforcer, "[2001:db8::7]:1", nil, ""},
 		{enforcer, "203.0.113.7:1", nil, ""},
 		{share, "203.0.113.7:1", nil, "GET /"},
+		{proxied, "203.0.113.7:1", nil, ""},
 		{page, "203.0.113.7:1", unproven, "GET /"},
 		{page, "203.0.113.7:1", proof, "GET /"},
 		{page, "203.0.113.7:1", proof, "GET /grants"},
@@ -80,5 +83,6 @@ func init() {
 		request.handler.ServeHTTP(httptest.NewRecorder(), req)
 	}
 	delete(stores.links, "rehearsal")
+	s.stores[0].notice(reading{wall: time.Now().Add(time.Hour), mono: time.Since(epoch)})             // as after a suspend
 	learner.ServeHTTP(httptest.NewRecorder(), &http.Request{RemoteAddr: "203.0.113.7:1", TLS: proof}) // which it remembers, alone
 }

@@ -19,21 +19,22 @@ var errRehearsal = errors.New("the rehearsal went otherwise than written")
 func rehearseSharing(log *slog.Logger) (*link, error) {
 	redis := &redisSettings{endpoints: []string{""}, password: "none", db: 1, readTimeout: time.Second, writeTimeout: time.Second} // nobody is there
 	l := newLink(newStore("rehearsal of sharing"), redis, clock{time.Now, time.Since}, log)
-	now := l.clock.since(epoch)
+	now := l.clock.read()
 	limits := limits{ttl: time.Hour, maxIPs: 1, maxIPsPerIdentity: 1}
 	ip, other := netip.MustParsePrefix("203.0.113.7/32"), netip.MustParsePrefix("2001:db8::/64")
 	phone := identity{names: []string{"cn:rehearsal"}}
 
 	l.store.share()
 	told := l.store.collect(l.id)
-	_, _, _, _ = l.store.learn(ip, phone, limits, now)
-	e := entry{kind: entryGrant, ip: other, identity: phone, learned: 1, stamp: 2, expires: maxStamp}
+	_, _, _ = l.store.learn(ip, phone, limits, now)
+	e := entry{kind: entryGrant, ip: other, identity: phone, learned: 1, stamp: 2, proved: 2, expires: maxStamp}
 	line := fmt.Sprintf("%s %d %d %s", e.member(), e.stamp, e.expires, e.rest())
 	here, there := net.Pipe()
 	defer func() { _ = there.Close() }()
 	go io.Copy(io.Discard, there) // both are compiled: nothing of ours runs beside this
 	go io.Copy(there, strings.NewReader("+OK\r\n+OK\r\n*2\r\n"+bulk("1700000000")+bulk("0")+
-		bulk("- 0 0-0\n"+line)+bulk("1700000000000")+
+		bulk("- 0 0-0 0\n"+line)+bulk("1700000000000")+
+		"*2\r\n"+bulk("1700000000")+bulk("0")+
 		"*1\r\n*2\r\n"+bulk("changes")+"*1\r\n*2\r\n"+bulk("1-0")+"*4\r\n"+bulk("c")+bulk(line)+bulk("n")+bulk("1")+
 		"*2\r\n"+bulk("id")+bulk("1")+bulk("1700000000000")))
 	conn := &redisConn{conn: here, reader: bufio.NewReader(here), stop: func() bool { return true }, writes: time.Second}
@@ -43,6 +44,7 @@ func rehearseSharing(log *slog.Logger) (*link, error) {
 	failed = errors.Join(failed, err)
 	l.save()
 	l.succeeded(attempt, told)
+	failed = errors.Join(failed, l.retime(conn))
 	answer, err := conn.do(redis.readTimeout, "XREAD")
 	failed = errors.Join(failed, err)
 	at, err = l.adopt(answer, at)
@@ -50,14 +52,15 @@ func rehearseSharing(log *slog.Logger) (*link, error) {
 	_, err = l.verify(conn, at)
 	failed = errors.Join(failed, err)
 
-	_, _, _, _ = l.store.learn(other, phone, limits, now) // evicts
+	_, _, _ = l.store.learn(other, phone, limits, now) // evicts
 	_ = l.store.revoke(other, "", now)
-	entries, all := l.store.drain(l.id)
+	entries, all, _ := l.store.drain(l.id)
 	_, err = l.tellOn(attempt, conn, entries)
 	failed = errors.Join(failed, err)
 	if len(entries) != 2 || all != l.store.told() || l.skipped != 0 {
 		failed = errors.Join(failed, errRehearsal)
 	}
+	_ = l.store.timeBy(2_000_000_000_000, now.mono, near) // Redis's clock is set ahead
 	state := l.state()
 	_, _ = state.text(l.clock.now())
 	l.store.drop(l.id)

@@ -59,7 +59,7 @@ func newReplica(t *testing.T, store string, options *Redis, ahead time.Duration)
 	r := &replica{t: t, store: newStore(store), log: &lines{}, ahead: ahead}
 	r.link = newLink(r.store, settings, r.clock(), slog.New(slog.NewTextHandler(r.log, nil)))
 	r.store.share()
-	r.store.learnBy(terms{learner: true, limits: house24}, r.now())
+	r.store.learnBy(terms{learner: true, limits: house24}, when(r.now()))
 	t.Cleanup(func() { r.link.end() })
 	return r
 }
@@ -103,17 +103,17 @@ func (r *replica) learn(address string) {
 }
 
 func (r *replica) learnAs(address, name string, limits limits) {
-	_, _, _, _ = r.store.learn(clientPrefix(netip.MustParseAddr(address), 64), identity{names: []string{name}}, limits, r.now())
+	_, _, _ = r.store.learn(clientPrefix(netip.MustParseAddr(address), 64), identity{names: []string{name}}, limits, when(r.now()))
 	r.link.await()
 }
 
 func (r *replica) revoke(address string) {
-	r.store.revoke(clientPrefix(netip.MustParseAddr(address), 64), "", r.now())
+	r.store.revoke(clientPrefix(netip.MustParseAddr(address), 64), "", when(r.now()))
 	r.link.await()
 }
 
 func (r *replica) holds(address string) bool {
-	return r.store.holds(clientPrefix(netip.MustParseAddr(address), 64), r.now())
+	return r.store.holds(clientPrefix(netip.MustParseAddr(address), 64), when(r.now()))
 }
 
 // held returns all that it holds, in order.

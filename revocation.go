@@ -14,7 +14,7 @@ func (s *sharing) revocation(g *grant, ttl time.Duration, now moment) entry {
 	if e.stamp < g.stamp {
 		e.stamp = g.stamp
 	}
-	if own := g.expires - g.proved; own > ttl { // it may be less than nothing, if Redis's clock was set back
+	if own := g.expires - g.proved; own > ttl {
 		ttl = own
 	}
 	e.expires = e.stamp + int64(ttl/time.Millisecond)
@@ -26,18 +26,27 @@ func (s *store) revokedLocked(g *grant, now moment) {
 	if !s.sharing.on {
 		return
 	}
-	for about, e := range s.sharing.revoked {
-		if e.expires <= s.sharing.at(now) {
-			delete(s.sharing.revoked, about)
-		}
-	}
 	ttl := time.Duration(0)
 	if s.terms.learner {
 		ttl = s.terms.limits.ttl
 	}
 	e := s.sharing.revocation(g, ttl, now)
-	s.sharing.revoked[e.member()] = e
+	s.buryLocked(e, now)
 	s.sharing.tell(e)
+}
+
+// buryLocked remembers a revocation, no longer than a grant of now could last, and no more of them than there may be grants.
+// It returns what it remembers.
+func (s *store) buryLocked(e entry, now moment) entry {
+	at := s.sharing.until(now)
+	if latest := at + int64(s.terms.limits.ttl/time.Millisecond); e.expires > latest {
+		e.expires = latest
+	}
+	s.sharing.tombstones.removeExpired(at)
+	if e.expires > at {
+		s.sharing.tombstones.put(e, s.terms.limits.maxTombstones())
+	}
+	return e
 }
 
 // A savedRevocation is one as it stands in a state file: a replica that hasn't heard of it may know the grant yet.
@@ -59,39 +68,36 @@ func (r savedRevocation) check() error {
 }
 
 // revocations returns those that matter at now.
-func (s *store) revocations(now time.Time) []savedRevocation {
+func (s *store) revocations(now reading) []savedRevocation {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	at := now.Sub(epoch)
+	s.sharing.tombstones.removeExpired(s.sharing.until(now.mono))
 	saved := []savedRevocation{}
-	for _, e := range s.sharing.revoked {
-		ends := s.sharing.moment(e.expires)
-		if ends > at {
-			saved = append(saved, savedRevocation{
-				IP: e.ip.String(), Names: e.identity.names,
-				Revoked: now.Add(s.sharing.moment(e.stamp) - at).UTC(), Expires: now.Add(ends - at).UTC(),
-			})
-		}
+	for _, e := range s.sharing.tombstones.all() {
+		saved = append(saved, savedRevocation{
+			IP: e.ip.String(), Names: e.identity.names,
+			Revoked: now.timeOf(s.sharing.moment(e.stamp)).UTC(), Expires: now.timeOf(s.sharing.moment(e.expires)).UTC(),
+		})
 	}
 	return saved
 }
 
 // restoreRevoked puts saved revocations back, but for those after which there was a proof.
-func (s *store) restoreRevoked(saved []savedRevocation, now time.Time) {
+func (s *store) restoreRevoked(saved []savedRevocation, now reading) {
+	now = s.right(now)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	at := now.Sub(epoch)
 	for _, r := range saved {
 		e := entry{kind: entryRevoked, ip: netip.MustParsePrefix(r.IP), identity: identity{names: r.Names}}
-		e.stamp = s.sharing.at(at - within(now.Sub(r.Revoked), maxTTL))
+		e.stamp = s.sharing.at(now.pastMomentOf(r.Revoked))
+		e.proved = e.stamp
 		e.learned = e.stamp
-		e.expires = s.sharing.at(at + within(r.Expires.Sub(now), maxTTL))
+		e.expires = s.sharing.at(now.momentOf(r.Expires))
 		a := s.list.addresses[e.ip]
-		proved := a != nil && a.grantOf(e.identity.name()) != nil
-		later, isKnown := s.sharing.revoked[e.member()]
-		if r.Expires.After(now) && !proved && (!isKnown || e.stamp > later.stamp) {
-			s.sharing.revoked[e.member()] = e
-			s.sharing.tell(e)
+		proved := a != nil && a.grantOf(e.identity) != nil
+		later, isKnown := s.sharing.tombstones.of(e.member())
+		if e.expires > s.sharing.until(now.mono) && !proved && (!isKnown || e.stamp > later.stamp) {
+			s.sharing.tell(s.buryLocked(e, now.mono))
 		}
 	}
 }

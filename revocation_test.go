@@ -13,7 +13,7 @@ import (
 // restarted returns a store that has begun anew from what another has on disk.
 func restarted(t *testing.T, s *store, now moment) *store {
 	t.Helper()
-	saved, _ := s.state(epoch.Add(now))
+	saved, _ := s.state(atTime(epoch.Add(now)))
 	data, err := json.Marshal(saved)
 	if err != nil {
 		t.Fatal(err)
@@ -22,8 +22,8 @@ func restarted(t *testing.T, s *store, now moment) *store {
 		t.Fatal(err)
 	}
 	again := newStore(s.name)
-	again.restore(saved.Grants, &settings{limits: hour, ipv6Subnet: 64}, epoch.Add(now))
-	again.restoreRevoked(saved.Revoked, epoch.Add(now))
+	again.restore(saved.Grants, &settings{limits: hour, ipv6Subnet: 64}, atTime(epoch.Add(now)))
+	again.restoreRevoked(saved.Revoked, atTime(epoch.Add(now)))
 	return again
 }
 
@@ -35,7 +35,7 @@ func TestRevocationsOutliveARestart(t *testing.T) {
 		want   string
 	}{
 		{"of this replica", func(s *store) *store {
-			s.revoke(home, "", now)
+			s.revoke(home, "", when(now))
 			return restarted(t, s, now+time.Second)
 		}, "r 203.0.113.7"},
 		{"of another", func(s *store) *store {
@@ -43,62 +43,62 @@ func TestRevocationsOutliveARestart(t *testing.T) {
 			return restarted(t, s, now+2*time.Second)
 		}, "r 203.0.113.7"},
 		{"twice", func(s *store) *store {
-			s.revoke(home, "", now)
+			s.revoke(home, "", when(now))
 			return restarted(t, restarted(t, s, now+time.Second), now+2*time.Second)
 		}, "r 203.0.113.7"},
 		{"if Redis answers before", func(s *store) *store {
-			s.revoke(home, "", now)
-			saved, _ := s.state(epoch.Add(now))
+			s.revoke(home, "", when(now))
+			saved, _ := s.state(atTime(epoch.Add(now)))
 			again := newShared(terms{learner: true, limits: hour})
-			again.restoreRevoked(saved.Revoked, epoch.Add(now+time.Second))
+			again.restoreRevoked(saved.Revoked, atTime(epoch.Add(now+time.Second)))
 			return again
 		}, "r 203.0.113.7"},
 		{"but for a proof before they are read", func(s *store) *store {
-			s.revoke(home, "", now)
-			saved, _ := s.state(epoch.Add(now))
+			s.revoke(home, "", when(now))
+			saved, _ := s.state(atTime(epoch.Add(now)))
 			again := newShared(terms{learner: true, limits: hour})
-			again.learn(home, cnA, hour, now+time.Second)
-			again.restoreRevoked(saved.Revoked, epoch.Add(now+time.Second))
+			again.learn(home, cnA, hour, when(now+time.Second))
+			again.restoreRevoked(saved.Revoked, atTime(epoch.Add(now+time.Second)))
 			return again
 		}, "g 203.0.113.7"},
 		{"but for later ones", func(s *store) *store {
-			s.revoke(home, "", now)
-			saved, _ := s.state(epoch.Add(now))
+			s.revoke(home, "", when(now))
+			saved, _ := s.state(atTime(epoch.Add(now)))
 			again := newShared(terms{learner: true, limits: hour})
 			again.adopt(told(t, "13s r 203.0.113.7/32 cn:a 2h"), now+3*time.Second)
-			again.restoreRevoked(saved.Revoked, epoch.Add(now+3*time.Second))
+			again.restoreRevoked(saved.Revoked, atTime(epoch.Add(now+3*time.Second)))
 			if e := again.entries(now + 3*time.Second)[0]; e.stamp != clockAt0+13_000 {
 				t.Errorf("it is dated %d", e.stamp-clockAt0)
 			}
 			return again
 		}, "r 203.0.113.7"},
 		{"and a proof ends them", func(s *store) *store {
-			s.revoke(home, "", now)
+			s.revoke(home, "", when(now))
 			again := restarted(t, s, now+time.Second)
 			again.share()
-			again.learn(home, cnA, hour, now+time.Second)
+			again.learn(home, cnA, hour, when(now+time.Second))
 			return again
 		}, "g 203.0.113.7"},
 		{"as long as the grant could hold", func(s *store) *store {
-			s.revoke(home, "", now)
+			s.revoke(home, "", when(now))
 			return restarted(t, s, now+time.Hour)
 		}, ""},
 	} {
 		s := newShared(terms{learner: true, limits: hour})
-		s.learn(home, cnA, hour, now-time.Second)
+		s.learn(home, cnA, hour, when(now-time.Second))
 		before := s.entries(now)
 		s = row.happen(s)
 		s.share()
-		s.timeBy(clockAt0, 0)
+		s.timeBy(clockAt0, 0, near)
 		if got := tells(s, now+3*time.Second); got != row.want && row.want != "" {
 			t.Errorf("%s: got %q, want %q", row.name, got, row.want)
 		}
 		s.adopt(before, now+3*time.Second)
-		if got := s.holds(home, now+3*time.Second); got != (row.want != "r 203.0.113.7") && row.want != "" {
+		if got := s.holds(home, when(now+3*time.Second)); got != (row.want != "r 203.0.113.7") && row.want != "" {
 			t.Errorf("%s: told again from before, it holds: %t", row.name, got)
 		}
-		if len(s.sharing.revoked) > 0 && row.want == "" {
-			t.Errorf("%s: got %v", row.name, s.sharing.revoked)
+		if len(s.sharing.tombstones.byMember) > 0 && row.want == "" {
+			t.Errorf("%s: got %v", row.name, s.sharing.tombstones.all())
 		}
 	}
 }
@@ -109,7 +109,7 @@ func TestARevocationIsKnownAfterARestartWithoutRedis(t *testing.T) {
 	file := &settings{name: "learn", limits: house24, ipv6Subnet: 64, stateFile: filepath.Join(t.TempDir(), "state.json")}
 	start := func(name string) *replica {
 		r := newReplica(t, name, &Redis{Endpoints: []string{redis.address}}, 0)
-		if err := openStateFile(context.Background(), teller{log: r.link.log, store: r.store}, file, time.Now()); err != nil {
+		if err := openStateFile(context.Background(), teller{log: r.link.log, store: r.store}, file, atTime(time.Now())); err != nil {
 			t.Fatal(err)
 		}
 		r.link.run()
@@ -123,7 +123,7 @@ func TestARevocationIsKnownAfterARestartWithoutRedis(t *testing.T) {
 	redis.kill()
 	eventually(t, "both see that Redis is away", func() bool { return !a.inStep() && !b.inStep() })
 	b.revoke("203.0.113.7")
-	if err := b.store.stateFile().keep(teller{log: b.link.log, store: b.store}, time.Now()); err != nil {
+	if err := b.store.stateFile().keep(teller{log: b.link.log, store: b.store}, atTime(time.Now())); err != nil {
 		t.Fatal(err)
 	}
 	b.link.end()
@@ -156,9 +156,9 @@ func TestSavedRevocationsThatMakeNoSense(t *testing.T) {
 // Nobody but who wrote the file says for how long.
 func TestASavedRevocationEnds(t *testing.T) {
 	s := newShared(terms{learner: true, limits: hour})
-	s.restoreRevoked([]savedRevocation{{IP: home.String(), Names: []string{"cn:a"}, Revoked: epoch.Add(1000 * time.Hour), Expires: epoch.Add(1_000_000 * time.Hour)}}, epoch)
-	e := s.sharing.revoked[member(netip.MustParsePrefix("203.0.113.7/32"), "cn:a")]
-	if e.stamp != clockAt0 || e.expires != clockAt0+maxTTL.Milliseconds() {
+	s.restoreRevoked([]savedRevocation{{IP: home.String(), Names: []string{"cn:a"}, Revoked: epoch.Add(1000 * time.Hour), Expires: epoch.Add(1_000_000 * time.Hour)}}, atTime(epoch))
+	e, _ := s.sharing.tombstones.of(member(home, cnA))
+	if e.stamp != clockAt0 || e.expires != clockAt0+hour.ttl.Milliseconds() {
 		t.Errorf("it is dated %d ms after now, and ends after %d", e.stamp-clockAt0, e.expires-clockAt0)
 	}
 }
@@ -177,36 +177,36 @@ func TestHowLongARevocationMatters(t *testing.T) {
 		s := newShared(row.terms)
 		s.adopt(told(t, "10s g 203.0.113.7/32 cn:a "+row.lifetime), 10*time.Second)
 		s.collect(1)
-		s.revoke(home, "", 11*time.Second)
-		entries, _ := s.drain(1)
+		s.revoke(home, "", when(11*time.Second))
+		entries, _, _ := s.drain(1)
 		if len(entries) != 1 || entries[0].kind != entryRevoked || entries[0].stamp != clockAt0+11_000 || entries[0].expires-entries[0].stamp != row.want.Milliseconds() {
 			t.Errorf("%s: Redis is told %+v", row.name, entries)
 		}
 		ends := 11*time.Second + row.want
-		saved := s.revocations(epoch.Add(ends - 1))
-		if len(saved) != 1 || !saved[0].Revoked.Equal(epoch.Add(11*time.Second)) || !saved[0].Expires.Equal(epoch.Add(ends)) || len(s.revocations(epoch.Add(ends))) != 0 {
+		saved := s.revocations(when(ends - 1))
+		if len(saved) != 1 || !saved[0].Revoked.Equal(epoch.Add(11*time.Second)) || !saved[0].Expires.Equal(epoch.Add(ends)) || len(s.revocations(when(ends))) != 0 {
 			t.Errorf("%s: a state file has %+v", row.name, saved)
 		}
 		s.adopt(told(t, ends.String()+" g 203.0.113.8/32 cn:a"), ends)
-		s.revoke(netip.Prefix{}, "", ends)
-		if len(s.sharing.revoked) != 1 {
-			t.Errorf("%s: got %v, want the later revocation alone", row.name, s.sharing.revoked)
+		s.revoke(netip.Prefix{}, "", when(ends))
+		if len(s.sharing.tombstones.byMember) != 1 {
+			t.Errorf("%s: got %v, want the later revocation alone", row.name, s.sharing.tombstones.all())
 		}
 	}
 }
 
 func TestAStoreThatIsNotSharedRemembersNoRevocation(t *testing.T) {
 	s := newStore("alone")
-	s.learn(home, cnA, hour, time.Second)
-	s.revoke(home, "", time.Second)
-	if saved, _ := s.state(epoch.Add(time.Second)); len(s.sharing.revoked) != 0 || len(saved.Revoked) != 0 {
-		t.Errorf("got %v", s.sharing.revoked)
+	s.learn(home, cnA, hour, when(time.Second))
+	s.revoke(home, "", when(time.Second))
+	if saved, _ := s.state(atTime(epoch.Add(time.Second))); len(s.sharing.tombstones.byMember) != 0 || len(saved.Revoked) != 0 {
+		t.Errorf("got %v", s.sharing.tombstones.all())
 	}
 }
 
 func TestSavedRevocationsAreReadAgain(t *testing.T) {
 	s := newShared(terms{learner: true, limits: hour})
-	s.learn(home, named("cn:b"), hour, 10*time.Second) // somebody else at the address
+	s.learn(home, named("cn:b"), hour, when(10*time.Second)) // somebody else at the address
 	saved, err := parseState([]byte(`{"format":1,"store":"a","grants":[],"revoked":[
 		{"ip":"203.0.113.7/32","names":["cn:a","dns:a.lan"],"revoked":"2001-01-01T00:00:00Z","expires":"2101-01-01T00:00:00Z"},
 		{"ip":"203.0.113.8/32","names":["cn:a"],"revoked":"2001-01-01T00:00:00Z","expires":"2001-01-01T00:00:00Z"}]}`))
@@ -214,9 +214,9 @@ func TestSavedRevocationsAreReadAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.collect(1)
-	s.restoreRevoked(saved.Revoked, epoch.Add(10*time.Second))
-	entries, _ := s.drain(1)
-	if len(entries) != 1 || entries[0].ip != home || len(entries[0].identity.names) != 2 || entries[0].learned != entries[0].stamp || len(s.sharing.revoked) != 1 {
+	s.restoreRevoked(saved.Revoked, atTime(epoch.Add(10*time.Second)))
+	entries, _, _ := s.drain(1)
+	if len(entries) != 1 || entries[0].ip != home || len(entries[0].identity.names) != 2 || entries[0].learned != entries[0].stamp || len(s.sharing.tombstones.byMember) != 1 {
 		t.Errorf("Redis is told %+v", entries)
 	}
 }
@@ -227,11 +227,11 @@ func TestARevocationFromBeforeTheProcessBeganIsKnown(t *testing.T) {
 		want   bool
 	}{{"-61s", false}, {"-60s", false}, {"-59s", true}} {
 		s := newStore("again")
-		s.restoreRevoked([]savedRevocation{{IP: home.String(), Names: []string{"cn:a"}, Revoked: epoch.Add(-time.Minute), Expires: epoch.Add(time.Hour)}}, epoch)
+		s.restoreRevoked([]savedRevocation{{IP: home.String(), Names: []string{"cn:a"}, Revoked: epoch.Add(-time.Minute), Expires: epoch.Add(time.Hour)}}, atTime(epoch))
 		s.share()
-		s.timeBy(clockAt0, 0)
+		s.timeBy(clockAt0, 0, near)
 		s.adopt(told(t, row.proved+" g 203.0.113.7/32 cn:a 24h"), time.Second)
-		if got := s.holds(home, time.Second); got != row.want {
+		if got := s.holds(home, when(time.Second)); got != row.want {
 			t.Errorf("proved %s from the beginning, it holds: %t", row.proved, got)
 		}
 	}

@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"time"
 )
 
 var errCrossSite = errors.New("cross-site request")
@@ -66,7 +65,7 @@ func parseSelection(values url.Values) (selection, error) {
 }
 
 // revoke ends the grants that the form of a POST or the query of a DELETE selects.
-func (p *status) revoke(rw http.ResponseWriter, req *http.Request, viewer identity, now time.Time) {
+func (p *status) revoke(rw http.ResponseWriter, req *http.Request, viewer identity, now reading) {
 	var values url.Values
 	var err error
 	if req.Method == http.MethodPost {
@@ -114,11 +113,11 @@ func (p *status) has(name string) error {
 }
 
 // revokeIn also sees to it that the revocation is on disk. If it can't be, that is told; the grants have ended.
-func (p *status) revokeIn(store *store, selected selection, viewer identity, now time.Time) int {
+func (p *status) revokeIn(store *store, selected selection, viewer identity, now reading) int {
 	t := teller{log: p.log, store: store}
-	revoked := store.revoke(selected.ips, selected.identity, now.Sub(epoch))
+	revoked := store.revoke(selected.ips, selected.identity, now)
 	for _, g := range revoked {
-		t.tell(slog.LevelInfo, event{at: now, what: "revoked", ip: g.address.ip, identity: g.identity}, "by", viewer.name())
+		t.tell(slog.LevelInfo, event{at: now.wall, what: "revoked", ip: g.address.ip, identity: g.identity}, "by", viewer.name())
 	}
 	if shared := linkOf(store); shared != nil {
 		shared.await()

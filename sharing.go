@@ -5,97 +5,116 @@ import "time"
 // maxShared is how many IPs a store takes over from other replicas if it has no learner, whose maxIPs it would go by.
 const maxShared = 100_000
 
-// near is how far apart, in milliseconds, measurements of Redis's clock may be that are taken for the same.
+// near is how far apart, in milliseconds, measurements of Redis's clock may be that are taken for the same, besides what
+// the network takes.
 const near = 50
 
 // chunk is how many entries the store takes over, or hands out, at once: so long it lets nobody in.
 const chunk = 50
 
+// maxPending is how many entries wait for Redis at most. Who has more tells it all again, later.
+const maxPending = 10_000
+
 // A sharing is what a store needs in order to be kept in step with those of other replicas. It is guarded by the store's
 // lock.
+//
+// The replicas count time by one clock: Redis's, which never goes back. When Redis's clock is set back, they go on as before,
+// and note in Redis how far they are ahead of it; when it is set ahead, or one of them has slept, grants are older by as
+// much.
 type sharing struct {
-	on      bool             // whether somebody shares the store
-	timed   bool             // whether ahead is known
-	ahead   int64            // how far Redis's clock is ahead of the milliseconds of moments
-	revoked map[string]entry // revocations that other replicas may not have heard of, by member
-	by      int              // the link for which changes go to pending; 0: they don't
-	pending map[string]entry // what Redis is to be told, by member
-	told    int              // how many changes have gone to pending
+	on         bool          // whether somebody shares the store
+	timed      bool          // whether ahead is known
+	ahead      int64         // how far the replicas' clock is ahead of the milliseconds of moments
+	aged       time.Duration // how much older grants have become by the wall clock since Redis was last asked for the time
+	tombstones *tombstones
+	by         int              // the link for which changes go to pending; 0: they don't
+	pending    map[string]entry // what Redis is to be told, by member
+	overflown  bool             // there was more than may be pending
+	told       int              // how many changes have gone to pending
 }
 
 func newSharing() *sharing {
-	return &sharing{revoked: map[string]entry{}, pending: map[string]entry{}}
+	return &sharing{tombstones: newTombstones(), pending: map[string]entry{}}
 }
 
-// at returns a moment by Redis's clock, rounded up.
+// at returns a moment by the replicas' clock, rounded up.
 func (s *sharing) at(m moment) int64 {
-	n := int64(m / time.Millisecond)
-	if m%time.Millisecond > 0 {
+	n := s.until(m)
+	if m%time.Millisecond != 0 {
 		n++
+	}
+	return n
+}
+
+// until returns a moment by the replicas' clock, rounded down: no grant lasts longer elsewhere.
+func (s *sharing) until(m moment) int64 {
+	n := int64(m / time.Millisecond)
+	if m%time.Millisecond < 0 {
+		n--
 	}
 	return n + s.ahead
 }
 
-// moment returns the moment of a time by Redis's clock.
+// moment returns the moment of a time by the replicas' clock.
 func (s *sharing) moment(at int64) moment {
 	return moment(at-s.ahead) * time.Millisecond
 }
 
-// stamp dates the last proof of a grant: after all that is known of it, whatever becomes of Redis's clock, and after the
-// grants that made room for it.
-func (s *sharing) stamp(g *grant, evicted []*grant) {
+// stamp puts the last proof of a grant after all that is known of it, its stamp before among that, and after the grants
+// that made room for it, whichever clocks those went by.
+func (s *sharing) stamp(g *grant, before int64, evicted []*grant) {
 	at := s.at(g.proved)
-	if at <= g.stamp {
-		at = g.stamp + 1
+	if at <= before {
+		at = before + 1
 	}
 	for _, gone := range evicted {
 		if at <= gone.stamp {
 			at = gone.stamp + 1
 		}
 	}
-	about := member(g.address.ip, g.identity.name())
-	gone, ok := s.revoked[about]
+	about := member(g.address.ip, g.identity)
+	gone, ok := s.tombstones.of(about)
 	if ok && at <= gone.stamp {
 		at = gone.stamp + 1
 	}
-	delete(s.revoked, about)
-	s.date(g, at)
-}
-
-// date has all replicas count the lifetime of a grant from the same moment.
-func (s *sharing) date(g *grant, at int64) {
-	proved := s.moment(at)
-	g.expires += proved - g.proved
-	g.proved = proved
+	s.tombstones.remove(about)
 	g.stamp = at
 }
 
 // entry returns what there is to tell of a grant.
 func (s *sharing) entry(kind byte, g *grant) entry {
-	e := entry{kind: kind, ip: g.address.ip, identity: g.identity, learned: s.at(g.learned), stamp: g.stamp, expires: g.stamp}
+	e := entry{kind: kind, ip: g.address.ip, identity: g.identity, learned: s.at(g.learned), stamp: g.stamp, proved: s.at(g.proved), expires: g.stamp}
 	if kind != entryEvicted { // which has been removed, and matters at once or never
-		e.expires = s.at(g.expires)
+		e.expires = s.until(g.expires)
 	}
 	return e
 }
 
 func (s *sharing) tell(e entry) {
-	if s.by != 0 {
-		s.pending[e.member()] = e
-		s.told++
+	if s.by == 0 {
+		return
 	}
+	s.told++
+	if len(s.pending) >= maxPending {
+		s.by = 0
+		s.pending = map[string]entry{}
+		s.overflown = true
+		return
+	}
+	s.pending[e.member()] = e
 }
 
-// shareLocked puts a proof on the way to other replicas, and the grants that made room for it.
-func (s *store) shareLocked(g *grant, evicted []*grant) {
+// shareLocked puts a proof on the way to other replicas, and the grants that made room for it. The grant's stamp was another
+// one before.
+func (s *store) shareLocked(g *grant, before int64, evicted []*grant) {
 	if !s.sharing.on {
 		return
 	}
 	if !s.sharing.timed {
-		delete(s.sharing.revoked, member(g.address.ip, g.identity.name())) // this proof is later
+		s.sharing.tombstones.remove(member(g.address.ip, g.identity)) // this proof is later
 		return
 	}
-	s.sharing.stamp(g, evicted)
+	s.sharing.stamp(g, before, evicted)
 	s.list.order(g)
 	s.sharing.tell(s.sharing.entry(entryGrant, g))
 	for _, gone := range evicted {
@@ -111,47 +130,61 @@ func (s *store) share() {
 	s.sharing.on = true
 }
 
-// timeBy sets the clock by what Redis's showed at now, and dates what wasn't.
-func (s *store) timeBy(redis int64, now moment) {
+// timeBy compares the store's clock with what Redis's showed at now, give or take slack milliseconds, and dates what wasn't.
+// It returns how far Redis's clock is behind: then it was set back.
+func (s *store) timeBy(redis int64, now moment, slack int64) (behind int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	ahead := redis - int64(now/time.Millisecond)
-	if off := ahead - s.sharing.ahead; s.sharing.timed && off >= -near && off <= near {
-		return // a difference as answers come sooner or later
+	if !s.sharing.timed {
+		s.startLocked(redis - int64(now/time.Millisecond))
+		return 0
 	}
-	first := !s.sharing.timed
-	if first {
-		for about, e := range s.sharing.revoked {
-			e.stamp += ahead
-			e.expires += ahead
-			e.learned += ahead
-			s.sharing.revoked[about] = e
-		}
+	behind = s.sharing.at(now) - redis
+	if behind < -slack {
+		s.forwardLocked(-behind)
 	}
+	s.sharing.aged = 0
+	if behind > slack {
+		return behind
+	}
+	return 0
+}
+
+// startLocked sets the clock for the first time.
+func (s *store) startLocked(ahead int64) {
 	s.sharing.timed = true
+	s.list.stamped = s.sharing.on
 	s.sharing.ahead = ahead
+	s.sharing.aged = 0
+	s.sharing.tombstones.shift(ahead)
 	for _, g := range append([]*grant{}, s.list.due...) {
-		if first {
-			s.dateLocked(g)
-		} else {
-			g.proved = s.sharing.moment(g.stamp) // by which grants are in order; they expire as was said
-		}
+		s.dateLocked(g)
 	}
-	if first {
-		s.list.sort()
+	s.list.sort()
+}
+
+// forwardLocked sets the clock ahead: so much more time has passed than went by here. Grants are older by as much, unless
+// the wall clock has said so already.
+func (s *store) forwardLocked(by int64) {
+	s.sharing.ahead += by
+	older := time.Duration(by)*time.Millisecond - s.sharing.aged
+	s.sharing.aged = 0
+	if older > 0 {
+		s.list.age(older)
+		s.changedLocked()
 	}
 }
 
-// dateLocked dates a grant that other replicas don't know, and reports whether it still holds: it may have been revoked
+// dateLocked stamps a grant that other replicas don't know, and reports whether it still holds: it may have been revoked
 // since it was proved.
 func (s *store) dateLocked(g *grant) bool {
 	at := s.sharing.at(g.proved)
-	gone, ok := s.sharing.revoked[member(g.address.ip, g.identity.name())]
+	gone, ok := s.sharing.tombstones.of(member(g.address.ip, g.identity))
 	if ok && gone.stamp >= at {
 		s.list.remove(g)
 		s.changedLocked()
 		return false
 	}
-	s.sharing.date(g, at)
+	g.stamp = at
 	return true
 }

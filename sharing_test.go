@@ -12,8 +12,8 @@ import (
 func newShared(terms terms) *store {
 	s := newStore("shared")
 	s.share()
-	s.learnBy(terms, 0)
-	s.timeBy(clockAt0, 0)
+	s.learnBy(terms, when(0))
+	s.timeBy(clockAt0, 0, near)
 	return s
 }
 
@@ -41,7 +41,7 @@ func told(t *testing.T, text string) []entry {
 		stamp := clockAt0 + at.Milliseconds()
 		entries = append(entries, entry{
 			kind: words[1][0], ip: netip.MustParsePrefix(words[2]), identity: identity{names: []string{words[3]}},
-			learned: stamp, stamp: stamp, expires: stamp + lifetime.Milliseconds(),
+			learned: stamp, stamp: stamp, proved: stamp, expires: stamp + lifetime.Milliseconds(),
 		})
 	}
 	return entries
@@ -74,7 +74,7 @@ func TestAdopting(t *testing.T) {
 		{"a stamp ahead", hour, "24h9s g 203.0.113.7/32 cn:a", "203.0.113.7 cn:a", 0},
 		{"a stamp as far ahead as may be", hour, "24h10s g 203.0.113.7/32 cn:a", "203.0.113.7 cn:a", 0},
 		{"a stamp far ahead", hour, "24h11s g 203.0.113.7/32 cn:a", "", 1},
-		{"a revocation from far ahead", hour, "1s g 203.0.113.7/32 cn:a; 24h11s r 203.0.113.7/32 cn:a", "203.0.113.7 cn:a", 1},
+		{"a revocation from far ahead", hour, "1s g 203.0.113.7/32 cn:a; 24h11s r 203.0.113.7/32 cn:a", "", 0},
 		{"one that has expired", hour, "1s g 203.0.113.7/32 cn:a 9s", "", 0},
 		{"one that has not", hour, "1s g 203.0.113.7/32 cn:a 9001ms", "203.0.113.7 cn:a", 0},
 		{"one proved so long ago that it has expired by our lifetime", hour, "-1h g 203.0.113.7/32 cn:a 24h", "", 0},
@@ -162,47 +162,51 @@ func TestRevocationsLast(t *testing.T) {
 		happen func(s *store)
 		want   string
 	}{
-		{"while it holds", func(s *store) { s.learn(home, cnA, hour, now) }, "g 203.0.113.7"},
-		{"revoked", func(s *store) { s.learn(home, cnA, hour, now); s.revoke(home, "", now) }, "r 203.0.113.7"},
-		{"revoked, and proved again in the same moment", func(s *store) { s.learn(home, cnA, hour, now); s.revoke(home, "", now); s.learn(home, cnA, hour, now) }, "g 203.0.113.7"},
+		{"while it holds", func(s *store) { s.learn(home, cnA, hour, when(now)) }, "g 203.0.113.7"},
+		{"revoked", func(s *store) { s.learn(home, cnA, hour, when(now)); s.revoke(home, "", when(now)) }, "r 203.0.113.7"},
+		{"revoked, and proved again in the same moment", func(s *store) {
+			s.learn(home, cnA, hour, when(now))
+			s.revoke(home, "", when(now))
+			s.learn(home, cnA, hour, when(now))
+		}, "g 203.0.113.7"},
 		{"revoked, and other settings take over", func(s *store) {
-			s.learn(home, cnA, hour, now)
-			s.revoke(home, "", now)
+			s.learn(home, cnA, hour, when(now))
+			s.revoke(home, "", when(now))
 			s.share()
-			s.timeBy(clockAt0+5000, 0)
+			s.timeBy(clockAt0+5000, 0, near)
 		}, "r 203.0.113.7"},
 		{"revoked, and told again from before", func(s *store) {
-			s.learn(home, cnA, hour, now)
+			s.learn(home, cnA, hour, when(now))
 			before := s.entries(now)
-			s.revoke(home, "", now)
+			s.revoke(home, "", when(now))
 			s.adopt(before, now)
 		}, "r 203.0.113.7"},
 		{"revoked, and proved elsewhere", func(s *store) {
-			s.learn(home, cnA, hour, now)
-			s.revoke(home, "", now)
+			s.learn(home, cnA, hour, when(now))
+			s.revoke(home, "", when(now))
 			s.adopt(told(t, "11s g 203.0.113.7/32 cn:a"), now+time.Second)
 		}, "g 203.0.113.7"},
 		{"revoked, and restored from a state file", func(s *store) {
-			s.learn(home, cnA, hour, now)
-			saved, _ := s.state(epoch.Add(now))
-			s.revoke(home, "", now+time.Second)
-			if n := s.restore(saved.Grants, &settings{limits: hour, ipv6Subnet: 64}, epoch.Add(now+2*time.Second)); n != 0 {
+			s.learn(home, cnA, hour, when(now))
+			saved, _ := s.state(atTime(epoch.Add(now)))
+			s.revoke(home, "", when(now+time.Second))
+			if n := s.restore(saved.Grants, &settings{limits: hour, ipv6Subnet: 64}, atTime(epoch.Add(now+2*time.Second))); n != 0 {
 				t.Errorf("got %d restored after the revocation", n)
 			}
 		}, "r 203.0.113.7"},
 		{"revoked elsewhere, and restored from a state file", func(s *store) {
-			s.learn(home, cnA, hour, now)
-			saved, _ := s.state(epoch.Add(now))
+			s.learn(home, cnA, hour, when(now))
+			saved, _ := s.state(atTime(epoch.Add(now)))
 			s.list.remove(s.list.due[0])
 			s.adopt(told(t, "11s r 203.0.113.7/32 cn:a"), now+2*time.Second)
-			s.restore(saved.Grants, &settings{limits: hour, ipv6Subnet: 64}, epoch.Add(now+2*time.Second))
-			s.timeBy(clockAt0+1000, 0)
+			s.restore(saved.Grants, &settings{limits: hour, ipv6Subnet: 64}, atTime(epoch.Add(now+2*time.Second)))
+			s.timeBy(clockAt0+1000, 0, near)
 		}, "r 203.0.113.7"},
 		{"restored from a state file", func(s *store) {
-			s.learn(home, cnA, hour, now)
-			saved, _ := s.state(epoch.Add(now))
+			s.learn(home, cnA, hour, when(now))
+			saved, _ := s.state(atTime(epoch.Add(now)))
 			s.list.remove(s.list.due[0])
-			s.restore(saved.Grants, &settings{limits: hour, ipv6Subnet: 64}, epoch.Add(now+2*time.Second))
+			s.restore(saved.Grants, &settings{limits: hour, ipv6Subnet: 64}, atTime(epoch.Add(now+2*time.Second)))
 		}, "g 203.0.113.7"},
 	} {
 		s := newShared(terms{learner: true, limits: hour})
@@ -219,13 +223,13 @@ func TestRevocationsLast(t *testing.T) {
 func TestBeforeRedisHasEverAnsweredNothingIsLost(t *testing.T) {
 	s := newStore("shared")
 	s.share()
-	s.learn(home, cnA, hour, time.Second)
-	s.learn(netip.MustParsePrefix("203.0.113.8/32"), cnA, hour, 2*time.Second)
-	s.learn(netip.MustParsePrefix("203.0.113.9/32"), cnA, hour, 2*time.Second)
-	s.revoke(home, "", 3*time.Second)
-	s.revoke(netip.MustParsePrefix("203.0.113.9/32"), "", 3*time.Second)
-	s.learn(netip.MustParsePrefix("203.0.113.9/32"), cnA, hour, 3*time.Second)
-	s.timeBy(clockAt0, 0)
+	s.learn(home, cnA, hour, when(time.Second))
+	s.learn(netip.MustParsePrefix("203.0.113.8/32"), cnA, hour, when(2*time.Second))
+	s.learn(netip.MustParsePrefix("203.0.113.9/32"), cnA, hour, when(2*time.Second))
+	s.revoke(home, "", when(3*time.Second))
+	s.revoke(netip.MustParsePrefix("203.0.113.9/32"), "", when(3*time.Second))
+	s.learn(netip.MustParsePrefix("203.0.113.9/32"), cnA, hour, when(3*time.Second))
+	s.timeBy(clockAt0, 0, near)
 	got := map[string]int64{}
 	for _, e := range s.entries(4 * time.Second) {
 		got[string(e.kind)+" "+e.ip.Addr().String()] = e.stamp - clockAt0
@@ -242,11 +246,11 @@ func TestBeforeRedisHasEverAnsweredNothingIsLost(t *testing.T) {
 func TestRoomIsMadeForTheLastProof(t *testing.T) {
 	one := limits{ttl: time.Hour, maxIPs: 1}
 	a, b := newShared(terms{learner: true, limits: one}), newShared(terms{learner: true, limits: one})
-	b.learn(home, cnA, one, 103*time.Millisecond)
+	b.learn(home, cnA, one, when(103*time.Millisecond))
 	a.adopt(b.entries(103*time.Millisecond), 100*time.Millisecond)
 	a.collect(1)
-	_, _, _, evicted := a.learn(netip.MustParsePrefix("203.0.113.8/32"), cnA, one, 100*time.Millisecond)
-	changes, told := a.drain(1)
+	_, _, evicted := a.learn(netip.MustParsePrefix("203.0.113.8/32"), cnA, one, when(100*time.Millisecond))
+	changes, told, _ := a.drain(1)
 	if len(evicted) != 1 || len(changes) != 2 || told != 2 {
 		t.Fatalf("got %d evicted and %d changes, %d told, want 1, 2 and 2", len(evicted), len(changes), told)
 	}
@@ -259,12 +263,12 @@ func TestRoomIsMadeForTheLastProof(t *testing.T) {
 func TestRedissClockMayBeSetAhead(t *testing.T) {
 	for _, off := range []int64{-900, -40, 0, 40, 3_600_000} {
 		s := newShared(terms{learner: true, limits: hour})
-		s.learn(home, cnA, hour, time.Second)
-		s.learn(netip.MustParsePrefix("203.0.113.8/32"), cnA, hour, 2*time.Second)
-		s.timeBy(clockAt0+off, 0)
-		s.learn(home, cnA, hour, 3*time.Second)
-		s.learn(netip.MustParsePrefix("203.0.113.9/32"), cnA, hour, 4*time.Second)
-		s.learn(netip.MustParsePrefix("203.0.113.10/32"), cnA, hour, 5*time.Second)
+		s.learn(home, cnA, hour, when(time.Second))
+		s.learn(netip.MustParsePrefix("203.0.113.8/32"), cnA, hour, when(2*time.Second))
+		s.timeBy(clockAt0+off, 0, near)
+		s.learn(home, cnA, hour, when(3*time.Second))
+		s.learn(netip.MustParsePrefix("203.0.113.9/32"), cnA, hour, when(4*time.Second))
+		s.learn(netip.MustParsePrefix("203.0.113.10/32"), cnA, hour, when(5*time.Second))
 		if got, want := heldBy(s, 6*time.Second), "203.0.113.10 cn:a\n203.0.113.7 cn:a\n203.0.113.9 cn:a"; got != want {
 			t.Errorf("%d ms: got %q, want %q", off, got, want)
 		}
@@ -274,13 +278,13 @@ func TestRedissClockMayBeSetAhead(t *testing.T) {
 func TestOfALinkThatWasReplacedNothingIsTold(t *testing.T) {
 	s := newShared(terms{learner: true, limits: hour})
 	s.collect(1)
-	s.learn(home, cnA, hour, time.Second)
+	s.learn(home, cnA, hour, when(time.Second))
 	s.collect(2)
-	if entries, told := s.drain(1); len(entries) != 0 || told != 0 {
+	if entries, told, _ := s.drain(1); len(entries) != 0 || told != 0 {
 		t.Errorf("got %v and %d", entries, told)
 	}
 	s.drop(1)
-	if entries, told := s.drain(2); len(entries) != 1 || told != 1 || s.pends() {
+	if entries, told, _ := s.drain(2); len(entries) != 1 || told != 1 || s.pends() {
 		t.Errorf("got %v and %d", entries, told)
 	}
 }
@@ -289,22 +293,22 @@ func TestOfALinkThatWasReplacedNothingIsTold(t *testing.T) {
 // than a proof of now would.
 func TestRedissClockMayBeSetBack(t *testing.T) {
 	s := newShared(terms{learner: true, limits: hour})
-	s.learn(home, cnA, hour, time.Second)
-	s.timeBy(clockAt0-7_200_000, 0)
-	s.learn(home, cnA, hour, 2*time.Second)
+	s.learn(home, cnA, hour, when(time.Second))
+	s.timeBy(clockAt0-7_200_000, 0, near)
+	s.learn(home, cnA, hour, when(2*time.Second))
 	again := newStore("shared")
 	again.share()
-	again.learnBy(terms{learner: true, limits: hour}, 0)
-	again.timeBy(clockAt0-7_200_000, 0)
-	if skipped := again.adopt(s.entries(3*time.Second), 3*time.Second); skipped > 0 || !again.holds(home, time.Hour) {
+	again.learnBy(terms{learner: true, limits: hour}, when(0))
+	again.timeBy(clockAt0-7_200_000, 0, near)
+	if skipped := again.adopt(s.entries(3*time.Second), 3*time.Second); skipped > 0 || !again.holds(home, when(time.Hour)) {
 		t.Errorf("it has skipped %d, and holds %q", skipped, heldBy(again, 3*time.Second))
 	}
-	if again.holds(home, time.Hour+3*time.Second) {
+	if again.holds(home, when(time.Hour+3*time.Second)) {
 		t.Error("it holds longer than a lifetime")
 	}
-	again.revoke(home, "", 4*time.Second)
+	again.revoke(home, "", when(4*time.Second))
 	s.adopt(again.entries(5*time.Second), 5*time.Second)
-	if s.holds(home, 5*time.Second) {
+	if s.holds(home, when(5*time.Second)) {
 		t.Error("what the other has revoked holds")
 	}
 }
@@ -317,19 +321,19 @@ func TestWhatWasTakenOverBeforeThereWasALearnerHasToFit(t *testing.T) {
 	if got := len(s.list.due); got != 5 {
 		t.Fatalf("without a learner it holds %d", got)
 	}
-	old, _ := s.find(netip.MustParsePrefix("192.168.1.7/32"), nil, 10*time.Second)
+	old, _ := s.find(netip.MustParsePrefix("192.168.1.7/32"), nil, when(10*time.Second))
 	nobody := s.nobody
-	s.learnBy(terms{learner: true, limits: hour}, 10*time.Second)
+	s.learnBy(terms{learner: true, limits: hour}, when(10*time.Second))
 	if got, want := heldBy(s, 10*time.Second), "203.0.113.2 cn:a\n203.0.113.3 cn:a\n203.0.113.4 cn:a"; got != want || old.expires != over || nobody.expires != over {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if s.holds(netip.MustParsePrefix("203.0.113.4/32"), time.Hour+5*time.Second) {
+	if s.holds(netip.MustParsePrefix("203.0.113.4/32"), when(time.Hour+5*time.Second)) {
 		t.Error("it holds longer than a lifetime of the learner's")
 	}
-	if entries, _ := s.drain(1); len(entries) != 1 || entries[0].kind != entryEvicted || entries[0].ip.String() != "203.0.113.1/32" {
+	if entries, _, _ := s.drain(1); len(entries) != 1 || entries[0].kind != entryEvicted || entries[0].ip.String() != "203.0.113.1/32" {
 		t.Errorf("Redis is told %v", entries)
 	}
-	s.learnBy(terms{learner: true, limits: limits{time.Hour, 2, 0}}, 10*time.Second) // at a reload: from the next proof on
+	s.learnBy(terms{learner: true, limits: limits{time.Hour, 2, 0}}, when(10*time.Second)) // at a reload: from the next proof on
 	if got := len(s.list.due); got != 3 {
 		t.Errorf("after a reload it holds %d", got)
 	}
@@ -341,16 +345,17 @@ func TestWhatWasTakenOverBeforeThereWasALearnerHasToFit(t *testing.T) {
 }
 
 func TestRedissClockIsMeasured(t *testing.T) {
-	for _, row := range []struct{ off, want int64 }{{-1000, -1000}, {-51, -51}, {-50, 0}, {0, 0}, {50, 0}, {51, 51}, {1000, 1000}} {
+	for _, row := range []struct{ off, ahead, behind int64 }{{-1000, 0, 1000}, {-51, 0, 51}, {-50, 0, 0}, {0, 0, 0}, {50, 0, 0}, {51, 51, 0}, {1000, 1000, 0}} {
 		s := newStore("shared")
 		s.share()
-		s.timeBy(clockAt0+1000, time.Second)
-		g, _, _, _ := s.learn(home, cnA, hour, 2*time.Second)
-		s.timeBy(clockAt0+3000+row.off, 3*time.Second)
-		if got := s.sharing.ahead - clockAt0; got != row.want {
-			t.Errorf("off by %d ms, it is set by %d, want %d", row.off, got, row.want)
+		s.timeBy(clockAt0+1000, time.Second, near)
+		s.learn(home, cnA, hour, when(2*time.Second))
+		behind := s.timeBy(clockAt0+3000+row.off, 3*time.Second, near)
+		if got := s.sharing.ahead - clockAt0; got != row.ahead || behind != row.behind {
+			t.Errorf("off by %d ms, it is set by %d, and Redis's is behind by %d, want %d and %d", row.off, got, behind, row.ahead, row.behind)
 		}
-		if want := 2*time.Second - time.Duration(row.want)*time.Millisecond; g.stamp != clockAt0+2000 || g.proved != want || g.expires != 2*time.Second+time.Hour {
+		g, _ := s.find(home, nil, when(3*time.Second))
+		if want := 2*time.Second - time.Duration(row.ahead)*time.Millisecond; g.stamp != clockAt0+2000 || g.proved != want || g.expires != want+time.Hour {
 			t.Errorf("off by %d ms, got the stamp %d, proved %v, want %v, expires %v", row.off, g.stamp-clockAt0, g.proved, want, g.expires)
 		}
 	}
@@ -364,14 +369,57 @@ func TestWhatWasRestoredMayHaveBeenRevoked(t *testing.T) {
 	}{{time.Second, false}, {2 * time.Second, false}, {2*time.Second + time.Millisecond, true}} {
 		s := newStore("shared")
 		s.share()
-		s.learn(home, cnA, hour, time.Second)
-		s.revoke(home, "", 2*time.Second)
+		s.learn(home, cnA, hour, when(time.Second))
+		s.revoke(home, "", when(2*time.Second))
 		saved := []savedGrant{{IP: home.String(), Names: cnA.names, Learned: epoch, Proved: epoch.Add(row.proved), Expires: epoch.Add(time.Hour)}}
-		s.restore(saved, &settings{limits: hour, ipv6Subnet: 64}, epoch.Add(3*time.Second))
+		s.restore(saved, &settings{limits: hour, ipv6Subnet: 64}, atTime(epoch.Add(3*time.Second)))
 		nobody, changes := s.nobody, s.changed()
-		s.timeBy(clockAt0, 0)
-		if got := s.holds(home, 3*time.Second); got != row.want || (s.changed() > changes) == row.want || (nobody.expires == over) == row.want {
+		s.timeBy(clockAt0, 0, near)
+		if got := s.holds(home, when(3*time.Second)); got != row.want || (s.changed() > changes) == row.want || (nobody.expires == over) == row.want {
 			t.Errorf("proved at %v, it holds: %t; %d changes", row.proved, got, s.changed()-changes)
+		}
+	}
+}
+
+// TestHowMuchOlderGrantsBecome is about a grant of 24 hours, proved at 1 s, and what the clocks say of 10 s.
+func TestHowMuchOlderGrantsBecome(t *testing.T) {
+	now := when(10 * time.Second)
+	for _, row := range []struct {
+		name   string
+		happen func(s *store)
+		want   time.Duration // that is left
+	}{
+		{"nobody sets a clock", func(s *store) { s.timeBy(clockAt0+10_000, now.mono, near) }, 24*time.Hour - 9*time.Second},
+		{"Redis's clock is set ahead", func(s *store) { s.timeBy(clockAt0+8*3600_000+10_000, now.mono, near) }, 16*time.Hour - 9*time.Second},
+		{"Redis's clock is set back", func(s *store) { s.timeBy(clockAt0-8*3600_000, now.mono, near) }, 24*time.Hour - 9*time.Second},
+		{"the replica has slept: the wall clock says so, and Redis's", func(s *store) {
+			s.notice(reading{wall: now.wall.Add(8 * time.Hour), mono: now.mono})
+			s.timeBy(clockAt0+8*3600_000+10_000, now.mono, near)
+		}, 16*time.Hour - 9*time.Second},
+		{"it has slept for longer than the wall clock says", func(s *store) {
+			s.notice(reading{wall: now.wall.Add(2 * time.Hour), mono: now.mono})
+			s.timeBy(clockAt0+8*3600_000+10_000, now.mono, near)
+		}, 16*time.Hour - 9*time.Second},
+		{"for less than the wall clock says", func(s *store) {
+			s.notice(reading{wall: now.wall.Add(9 * time.Hour), mono: now.mono})
+			s.timeBy(clockAt0+8*3600_000+10_000, now.mono, near)
+		}, 15*time.Hour - 9*time.Second},
+		{"the wall clock is set, and later Redis's", func(s *store) {
+			s.notice(reading{wall: now.wall.Add(time.Hour), mono: now.mono})
+			s.timeBy(clockAt0+10_000, now.mono, near)
+			s.timeBy(clockAt0+8*3600_000+10_000, now.mono, near)
+		}, 15*time.Hour - 9*time.Second},
+		{"another replica's proof is from later", func(s *store) { s.adopt(told(t, "8h10s g 203.0.113.8/32 cn:b"), now.mono) }, 16*time.Hour - 9*time.Second},
+		{"another replica's proof is from as good as now", func(s *store) { s.adopt(told(t, "10050ms g 203.0.113.8/32 cn:b"), now.mono) }, 24*time.Hour - 9*time.Second},
+		{"another replica's proof makes no sense", func(s *store) { s.adopt(told(t, "24h11s g 203.0.113.8/32 cn:b"), now.mono) }, 24*time.Hour - 9*time.Second},
+	} {
+		s := newShared(terms{learner: true, limits: house24})
+		s.notice(when(0))
+		s.learn(home, cnA, house24, when(time.Second))
+		row.happen(s)
+		g := s.list.addresses[home].grantOf(cnA)
+		if got := g.expires - now.mono; got != row.want || g.due > g.expires {
+			t.Errorf("%s: got %v left, want %v", row.name, got, row.want)
 		}
 	}
 }

@@ -30,9 +30,8 @@ func TestProofsAreDatedByRedissClock(t *testing.T) {
 		if row.before != "" {
 			s.adopt(told(t, row.before), 10*time.Second)
 		}
-		g, _, _, _ := s.learn(home, cnA, row.limits, row.at)
-		proved := time.Duration(row.want) * time.Millisecond
-		if g.stamp != clockAt0+row.want || g.proved != proved || g.expires != proved+time.Hour {
+		g, _, _ := s.learn(home, cnA, row.limits, when(row.at))
+		if g.stamp != clockAt0+row.want || g.proved != row.at || g.expires != row.at+time.Hour {
 			t.Errorf("%s: got %d ms, proved at %v, expires at %v, want %d ms", row.name, g.stamp-clockAt0, g.proved, g.expires, row.want)
 		}
 	}
@@ -40,8 +39,8 @@ func TestProofsAreDatedByRedissClock(t *testing.T) {
 
 func TestWithoutSharingNothingIsDated(t *testing.T) {
 	s := newStore("alone")
-	s.timeBy(clockAt0, 0)
-	if g, _, _, _ := s.learn(home, cnA, hour, time.Second+1); g.stamp != 0 || g.proved != time.Second+1 {
+	s.timeBy(clockAt0, 0, near)
+	if g, _, _ := s.learn(home, cnA, hour, when(time.Second+1)); g.stamp != 0 || g.proved != time.Second+1 {
 		t.Errorf("got the stamp %d, proved at %v", g.stamp, g.proved)
 	}
 }
@@ -49,9 +48,9 @@ func TestWithoutSharingNothingIsDated(t *testing.T) {
 func TestARevocationIsDatedWhenRedisAnswers(t *testing.T) {
 	s := newStore("shared")
 	s.share()
-	s.learn(home, cnA, hour, time.Second)
-	s.revoke(home, "", 2*time.Second)
-	s.timeBy(clockAt0, 0)
+	s.learn(home, cnA, hour, when(time.Second))
+	s.revoke(home, "", when(2*time.Second))
+	s.timeBy(clockAt0, 0, near)
 	entries := s.entries(3 * time.Second)
 	if len(entries) != 1 || entries[0].learned != clockAt0+1000 || entries[0].stamp != clockAt0+2000 {
 		t.Errorf("Redis is told %+v", entries)
@@ -62,8 +61,8 @@ func TestAnEvictionIsToldToWhoAsksForAll(t *testing.T) {
 	one := limits{ttl: time.Hour, maxIPs: 1}
 	s := newShared(terms{learner: true, limits: one})
 	s.collect(1)
-	g, _, _, _ := s.learn(home, cnA, one, time.Second)
-	s.learn(ipOf("A"), cnA, one, 2*time.Second)
+	g, _, _ := s.learn(home, cnA, one, when(time.Second))
+	s.learn(ipOf("A"), cnA, one, when(2*time.Second))
 	if got := tells(s, 3*time.Second); got != "e 203.0.113.7, g 203.0.113.65" {
 		t.Errorf("got %q", got)
 	}

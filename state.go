@@ -88,9 +88,27 @@ func checkSaved(ip string, names []string) error {
 	return nil
 }
 
-// state returns the grants that hold at now, and how many changes there had been.
-func (s *store) state(now time.Time) (saved state, changes int) {
+// newest returns the latest time in the state at which something had happened.
+func (s state) newest() time.Time {
+	newest := time.Time{}
+	for _, g := range s.Grants {
+		if g.Proved.After(newest) {
+			newest = g.Proved
+		}
+	}
+	for _, r := range s.Revoked {
+		if r.Revoked.After(newest) {
+			newest = r.Revoked
+		}
+	}
+	return newest
+}
+
+// state returns the grants that hold at now, and how many changes there had been. Its times are never before those of
+// the state that was restored.
+func (s *store) state(now reading) (saved state, changes int) {
 	saved = state{Format: stateFormat, Store: s.name, Grants: []savedGrant{}}
+	now = s.right(now)
 	grants, changes := s.grants(now)
 	saved.Revoked = s.revocations(now)
 	for _, g := range grants {
@@ -110,7 +128,7 @@ type heldGrant struct {
 }
 
 // grants returns the grants that hold at now, the one proved last first, and how many changes there had been.
-func (s *store) grants(now time.Time) (held []heldGrant, changes int) {
+func (s *store) grants(now reading) (held []heldGrant, changes int) {
 	held, changes = s.copy(now)
 	sort.Slice(held, func(i, j int) bool {
 		if held[i].proved.Equal(held[j].proved) {
@@ -121,26 +139,41 @@ func (s *store) grants(now time.Time) (held []heldGrant, changes int) {
 	return held, changes
 }
 
-func (s *store) copy(now time.Time) (held []heldGrant, changes int) {
+func (s *store) copy(now reading) (held []heldGrant, changes int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	at := now.Sub(epoch)
-	s.list.removeExpired(at)
+	s.list.removeExpired(now.mono)
 	for _, g := range s.list.due {
 		held = append(held, heldGrant{
 			ip: g.address.ip, identity: g.identity,
-			learned: now.Add(g.learned - at), proved: now.Add(g.proved - at), expires: now.Add(g.expires - at),
+			learned: now.timeOf(g.learned), proved: now.timeOf(g.proved), expires: now.timeOf(g.expires),
 		})
 	}
 	return held, s.changes
 }
 
-// restore puts saved grants back, as far as the settings of their learner allow, and returns how many.
-func (s *store) restore(saved []savedGrant, to *settings, now time.Time) int {
-	sort.SliceStable(saved, func(i, j int) bool { return saved[i].Proved.After(saved[j].Proved) })
+// right returns now as a wall clock would show it that isn't known to be behind, after taking note of what this one shows.
+func (s *store) right(now reading) reading {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	at := now.Sub(epoch)
+	s.noticeLocked(now)
+	return s.wall.right(now)
+}
+
+// notBefore makes known a time that was in the past already at now.
+func (s *store) notBefore(t time.Time, now reading) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.noticeLocked(now)
+	s.wall.notBefore(t, now)
+}
+
+// restore puts saved grants back, as far as the settings of their learner allow, and returns how many.
+func (s *store) restore(saved []savedGrant, to *settings, now reading) int {
+	sort.SliceStable(saved, func(i, j int) bool { return saved[i].Proved.After(saved[j].Proved) })
+	now = s.right(now)
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	restored := 0
 	for _, g := range saved {
 		ip := netip.MustParsePrefix(g.IP)
@@ -149,11 +182,14 @@ func (s *store) restore(saved []savedGrant, to *settings, now time.Time) int {
 		}
 		again := &grant{
 			identity: identity{names: g.Names, serial: g.Serial},
-			learned:  at - within(now.Sub(g.Learned), maxTTL),
-			proved:   at - within(now.Sub(g.Proved), maxTTL),
-			expires:  at + within(g.Expires.Sub(now), within(g.Expires.Sub(g.Proved), maxTTL)), // the clock may have been set back
+			learned:  now.pastMomentOf(g.Learned),
+			proved:   now.pastMomentOf(g.Proved),
+			expires:  now.momentOf(g.Expires),
 		}
-		if s.list.restore(ip, again, to.limits, at) && s.restoredLocked(again) {
+		if latest := again.proved + within(g.Expires.Sub(g.Proved), maxTTL); again.expires > latest {
+			again.expires = latest
+		}
+		if s.list.restore(ip, again, to.limits, now.mono) && s.restoredLocked(again) {
 			restored++
 		}
 	}

@@ -9,10 +9,10 @@ import (
 func TestGrantsOfTheSameMomentAreInTheOrderOfTheirIPs(t *testing.T) {
 	s := newStore(t.Name())
 	for _, letter := range []string{"C", "A", "E", "B", "D"} {
-		s.learn(ipOf(letter), named("p"), limits{time.Hour, 9, 0}, at(t0))
+		s.learn(ipOf(letter), named("p"), limits{time.Hour, 9, 0}, atTime(t0))
 	}
-	s.learn(ipOf("F"), named("p"), limits{time.Hour, 9, 0}, at(t0)+1)
-	held, _ := s.grants(t0.Add(1))
+	s.learn(ipOf("F"), named("p"), limits{time.Hour, 9, 0}, atTime(t0.Add(1)))
+	held, _ := s.grants(atTime(t0.Add(1)))
 	got := ""
 	for _, g := range held {
 		got += letterOf(g.ip)
@@ -39,7 +39,7 @@ func TestWhatIsRestoredIsAChange(t *testing.T) {
 		{"the same again", []savedGrant{grant}, 0, 0},
 	} {
 		before := s.changes
-		if got := s.restore(row.saved, settings, t0); got != row.restored || s.changes-before != row.change {
+		if got := s.restore(row.saved, settings, atTime(t0)); got != row.restored || s.changes-before != row.change {
 			t.Errorf("%s: %d are restored by %d changes, want %d by %d", row.name, got, s.changes-before, row.restored, row.change)
 		}
 	}

@@ -41,7 +41,7 @@ type stateFile struct {
 //
 // The file stays the store's when the option goes, until there is another: a revoked grant isn't to come back with the
 // option.
-func openStateFile(ctx context.Context, t teller, s *settings, now time.Time) error {
+func openStateFile(ctx context.Context, t teller, s *settings, now reading) error {
 	path, err := filepath.Abs(s.stateFile)
 	if err != nil {
 		return err
@@ -77,7 +77,7 @@ func openStateFile(ctx context.Context, t teller, s *settings, now time.Time) er
 
 // restore reads the file into the store if that is new to files. If it isn't, what the file holds is older than what the
 // store does, and may have been revoked since.
-func (f *stateFile) restore(t teller, s *settings, isNew bool, now time.Time) error {
+func (f *stateFile) restore(t teller, s *settings, isNew bool, now reading) error {
 	data, err := f.read()
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -87,7 +87,7 @@ func (f *stateFile) restore(t teller, s *settings, isNew bool, now time.Time) er
 	}
 	saved, err := parseState(data)
 	if err != nil {
-		return f.setAside(t, "unreadable", err, now)
+		return f.setAside(t, "unreadable", err, now.wall)
 	}
 	if saved.Format != stateFormat {
 		return fmt.Errorf("its format %d is that of a newer version of the plugin: this one knows format %d", saved.Format, stateFormat)
@@ -96,11 +96,12 @@ func (f *stateFile) restore(t teller, s *settings, isNew bool, now time.Time) er
 		return fmt.Errorf("it keeps the store %q, not %q: a store needs a file of its own", saved.Store, f.store)
 	}
 	if !isNew {
-		return f.setAside(t, "replaced", errors.New("the store has newer grants"), now)
+		return f.setAside(t, "replaced", errors.New("the store has newer grants"), now.wall)
 	}
+	t.store.notBefore(saved.newest(), now)
 	restored := t.store.restore(saved.Grants, s, now)
 	t.store.restoreRevoked(saved.Revoked, now)
-	t.tell(slog.LevelInfo, event{at: now, what: "restored"}, "grants", restored, "dropped", len(saved.Grants)-restored, "stateFile", f.path)
+	t.tell(slog.LevelInfo, event{at: now.wall, what: "restored"}, "grants", restored, "dropped", len(saved.Grants)-restored, "stateFile", f.path)
 	return nil
 }
 
@@ -129,21 +130,21 @@ func (f *stateFile) setAside(t teller, as string, why error, now time.Time) erro
 
 // keep writes the store, unless the file has its changes, and its renewals of a minute ago. What the store held when
 // keep was called is on disk when it returns without an error; several who wait are served by one write.
-func (f *stateFile) keep(t teller, now time.Time) error {
+func (f *stateFile) keep(t teller, now reading) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.tried == t.store.changed() && now.Sub(f.at) < renewalInterval {
+	if f.tried == t.store.changed() && now.wall.Sub(f.at) < renewalInterval {
 		return f.failed
 	}
 	saved, changes := t.store.state(now)
-	f.tried, f.at = changes, now
+	f.tried, f.at = changes, now.wall
 	before := f.failed
 	f.failed = f.write(saved)
 	if f.failed != nil {
 		t.store.unsaved()
 	}
 	if f.failed != nil && before == nil {
-		t.tell(slog.LevelError, event{at: now, what: "failed", why: f.failed.Error()}, "stateFile", f.path)
+		t.tell(slog.LevelError, event{at: now.wall, what: "failed", why: f.failed.Error()}, "stateFile", f.path)
 	}
 	return f.failed
 }

@@ -372,7 +372,7 @@ func TestAStoreHasOneFileAndAFileOneStore(t *testing.T) {
 		t.Errorf("back in the old file, which was removed, there is %q", got)
 	}
 	h.handlers = h.reload(map[string]Config{"first": {Mode: "learn", TTL: "1h", StateFile: filepath.Join(folder, "three.json")}})
-	openStore(h.store("default")).revoke(clientPrefix(ipOf("\x07").Addr(), 64), "", at(h.now))
+	openStore(h.store("default")).revoke(clientPrefix(ipOf("\x07").Addr(), 64), "", atTime(h.now))
 	h.handlers = h.reload(map[string]Config{"first": {Mode: "learn", TTL: "1h", StateFile: filepath.Join(folder, "four.json")}})
 	if got := saved(t, filepath.Join(folder, "four.json")).ips(); got != "" {
 		t.Errorf("a copy has brought back %q", got)
@@ -415,7 +415,7 @@ func TestAFailingDiskFailsNoRequest(t *testing.T) {
 	if err := os.Mkdir(folder, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := openStore(h.store("default")).stateFile().keep(teller{log: h.logger, store: openStore(h.store("default"))}, h.now); err == nil {
+	if err := openStore(h.store("default")).stateFile().keep(teller{log: h.logger, store: openStore(h.store("default"))}, atTime(h.now)); err == nil {
 		t.Error("what isn't on disk is said to be")
 	}
 	h.walk("with a disk", "learn 203.0.113.3 cn:c=200")
@@ -466,7 +466,7 @@ func TestAFileThatCanBeReadButNotWritten(t *testing.T) {
 		if got := h.ask("enforce", "203.0.113.7", ""); got != want {
 			t.Errorf("got %d, want %d: what was revoked doesn't come back", got, want)
 		}
-		openStore(h.store("default")).revoke(clientPrefix(ipOf("\x07").Addr(), 64), "", at(h.now))
+		openStore(h.store("default")).revoke(clientPrefix(ipOf("\x07").Addr(), 64), "", atTime(h.now))
 	}
 }
 

@@ -28,10 +28,10 @@ func newStatus(s settings, clock clock, log *slog.Logger) *status {
 }
 
 func (p *status) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
-	now := p.clock.now()
-	viewer, err := p.check(req, now)
+	now := p.clock.read()
+	viewer, err := p.check(req, now.wall)
 	if err != nil {
-		p.refused(req, viewer, err, now)
+		p.refused(req, viewer, err, now.wall)
 		p.rejecter.reject(rw, req, err)
 		return
 	}
@@ -75,7 +75,7 @@ func protect(header http.Header) {
 }
 
 // serve answers GET and HEAD, and the method that revokes here, if any.
-func (p *status) serve(rw http.ResponseWriter, req *http.Request, revoking string, viewer identity, now time.Time) {
+func (p *status) serve(rw http.ResponseWriter, req *http.Request, revoking string, viewer identity, now reading) {
 	switch {
 	case req.Method == http.MethodGet || req.Method == http.MethodHead:
 		p.show(rw, req, now)
@@ -83,14 +83,17 @@ func (p *status) serve(rw http.ResponseWriter, req *http.Request, revoking strin
 		rw.Header().Set("Allow", strings.TrimSuffix("GET, HEAD, "+revoking, ", "))
 		http.Error(rw, http.StatusText(http.StatusMethodNotAllowed), http.StatusMethodNotAllowed)
 	case isCrossSite(req):
-		p.refused(req, viewer, errCrossSite, now)
+		p.refused(req, viewer, errCrossSite, now.wall)
 		http.Error(rw, errCrossSite.Error(), http.StatusForbidden)
 	default:
 		p.revoke(rw, req, viewer, now)
 	}
 }
 
-func (p *status) show(rw http.ResponseWriter, req *http.Request, now time.Time) {
+func (p *status) show(rw http.ResponseWriter, req *http.Request, now reading) {
+	for _, store := range p.stores {
+		store.notice(now)
+	}
 	path := req.URL.Path
 	switch {
 	case strings.HasSuffix(path, "/metrics"):
@@ -131,9 +134,9 @@ func standsAt(req *http.Request) string {
 }
 
 // admitted reports whether an address may come in by a grant in one of the stores.
-func (p *status) admitted(ip netip.Prefix, now time.Time) bool {
+func (p *status) admitted(ip netip.Prefix, now reading) bool {
 	for _, store := range p.stores {
-		if store.holds(ip, now.Sub(epoch)) {
+		if store.holds(ip, now) {
 			return true
 		}
 	}

@@ -12,6 +12,7 @@ type store struct {
 	name string
 
 	mu      sync.Mutex // not an RWMutex: letting somebody in is counted, too
+	wall    wallClock
 	list    *allowlist
 	nobody  *grant // stands for having no grant, until there is a new one
 	terms   terms
@@ -64,36 +65,63 @@ func openStore(name string) *store {
 	return s
 }
 
-// find returns a grant that an identity that who matches holds for ip at now, or else nobody: whoever has no grant has
-// none as long as that expires at unknown. The caller must have the store's lock to look.
-func (s *store) find(ip netip.Prefix, who patterns, now moment) (g *grant, found bool) {
+// notice takes note of what the clocks show. After a step of the wall clock all grants are older by as much, and who
+// remembers something asks again.
+func (s *store) notice(now reading) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	g = s.list.find(ip, who, now)
+	s.noticeLocked(now)
+}
+
+func (s *store) noticeLocked(now reading) {
+	forward, stepped := s.wall.step(now)
+	if !stepped {
+		return
+	}
+	s.list.age(forward)
+	s.sharing.aged += forward
+	s.changedLocked()
+}
+
+// find returns a grant that an identity that who matches holds for ip at now, or else nobody: whoever has no grant has
+// none as long as that expires at unknown. The caller must have the store's lock to look.
+func (s *store) find(ip netip.Prefix, who patterns, now reading) (g *grant, found bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.noticeLocked(now)
+	g = s.list.find(ip, who, now.mono)
 	if g == nil {
 		return s.nobody, false
 	}
 	return g, true
 }
 
-// learn records a proof. It returns the grant, whether it is new, or has a newer certificate than ever before, and the
-// grants that made room for it.
-func (s *store) learn(ip netip.Prefix, id identity, limits limits, now moment) (g *grant, learned, newer bool, evicted []*grant) {
+// learn records a proof. It returns the grant, whether to tell of it, since the identity had none for ip, or none by a
+// certificate as new, and the grants of others that made room for it.
+func (s *store) learn(ip netip.Prefix, id identity, limits limits, now reading) (g *grant, news bool, evicted []*grant) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.noticeLocked(now)
 	made := s.list.made
-	g, learned, newer, evicted = s.list.add(ip, id, limits, now)
+	before := s.list.stampOf(ip, id)
+	g, learned, newer, gone := s.list.add(ip, id, limits, now.mono)
 	if learned {
 		s.counts.learned++
 	} else {
 		s.counts.renewed++
 	}
+	for _, other := range gone {
+		if other.address != g.address || other.identity.name() != id.name() { // else newer certificates replace it
+			evicted = append(evicted, other)
+		}
+	}
 	s.counts.evicted += len(evicted)
-	s.shareLocked(g, evicted)
-	if s.list.made != made || len(evicted) > 0 {
+	s.shareLocked(g, before, gone)
+	if s.list.made != made || len(gone) > 0 {
 		s.changedLocked()
 	}
-	return g, learned, newer, evicted
+	news = learned || newer
+	return g, news, evicted
 }
 
 // changedLocked takes note that grants came or went.
@@ -105,13 +133,14 @@ func (s *store) changedLocked() {
 
 // revoke ends the grants of the addresses in ips and of the identity with that name, and returns them. The zero ips
 // and the empty name stand for all.
-func (s *store) revoke(ips netip.Prefix, name string, now moment) []*grant {
+func (s *store) revoke(ips netip.Prefix, name string, now reading) []*grant {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.list.removeExpired(now)
+	s.noticeLocked(now)
+	s.list.removeExpired(now.mono)
 	revoked := s.list.selected(ips, name)
 	for _, g := range revoked {
-		s.revokedLocked(g, now)
+		s.revokedLocked(g, now.mono)
 		s.list.remove(g)
 	}
 	s.counts.revoked += len(revoked)
@@ -144,13 +173,14 @@ func (s *store) rejections(why error) *int {
 }
 
 // learnBy makes known how a learner learns. What was taken over before there was any has to fit, too.
-func (s *store) learnBy(terms terms, now moment) {
+func (s *store) learnBy(terms terms, now reading) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.noticeLocked(now)
 	first := !s.terms.learner
 	s.terms = terms
 	if first && s.sharing.timed {
-		s.adoptAgainLocked(now)
+		s.adoptAgainLocked(now.mono)
 	}
 }
 
@@ -169,10 +199,9 @@ func (s *store) limitIPsLocked() int {
 }
 
 // holds reports whether there is a grant for ip at now.
-func (s *store) holds(ip netip.Prefix, now moment) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.list.find(ip, nil, now) != nil
+func (s *store) holds(ip netip.Prefix, now reading) bool {
+	_, found := s.find(ip, nil, now)
+	return found
 }
 
 // lastEvents returns what happened last, the oldest first.

@@ -42,11 +42,11 @@ func TestNoteIsQuietForAMinute(t *testing.T) {
 func TestWhatIsAChange(t *testing.T) {
 	s := newStore(t.Name())
 	learn := func(letter string, maxIPs int, after time.Duration) func() {
-		return func() { s.learn(ipOf(letter), named("p"), limits{time.Hour, maxIPs, 0}, at(t0.Add(after))) }
+		return func() { s.learn(ipOf(letter), named("p"), limits{time.Hour, maxIPs, 0}, atTime(t0.Add(after))) }
 	}
 	revoke := func(letter string, after time.Duration, want int) func() {
 		return func() {
-			if got := len(s.revoke(ipOf(letter), "", at(t0.Add(after)))); got != want {
+			if got := len(s.revoke(ipOf(letter), "", atTime(t0.Add(after)))); got != want {
 				t.Errorf("%d are revoked, want %d", got, want)
 			}
 		}
@@ -66,7 +66,7 @@ func TestWhatIsAChange(t *testing.T) {
 		{"one more grant is", learn("D", 9, 8), 6},
 		{"what has expired can't be revoked", revoke("D", time.Hour+8, 0), 6},
 	} {
-		nobody, _ := s.find(ipOf("X"), nil, at(t0))
+		nobody, _ := s.find(ipOf("X"), nil, atTime(t0))
 		before := s.changes
 		row.do()
 		if s.changes != row.want {
@@ -81,7 +81,7 @@ func TestWhatIsAChange(t *testing.T) {
 func TestWhoIsLeastRecentlyProved(t *testing.T) {
 	grants := []*grant{}
 	for i, proved := range []moment{3, 2, 1, 1, 4} {
-		grants = append(grants, &grant{proved: proved, identity: named(fmt.Sprint("cn:", i))})
+		grants = append(grants, &grant{proved: proved, identity: named(fmt.Sprint("cn:", i)), address: &address{}})
 	}
 	for _, row := range []struct {
 		name   string
@@ -92,11 +92,11 @@ func TestWhoIsLeastRecentlyProved(t *testing.T) {
 		{"but for one", grants[2], grants[3]},
 		{"but for another", grants[1], grants[2]},
 	} {
-		if got := (&address{grants: grants}).leastRecentlyProved(row.except); got != row.want {
+		if got := earliest(grants, row.except); got != row.want {
 			t.Errorf("%s: got that of %d", row.name, got.proved)
 		}
 	}
-	if got := (&address{grants: grants[:1]}).leastRecentlyProved(grants[0]); got != nil {
+	if got := earliest(grants[:1], grants[0]); got != nil {
 		t.Errorf("of one but for that one: got that of %d", got.proved)
 	}
 }
@@ -115,8 +115,8 @@ func TestParallelProofsAreLearnedOnceAndNeverLost(t *testing.T) {
 				// All learn a common address; each has one of its own as well.
 				for _, last := range []byte{255, byte(client)} {
 					ip := netip.PrefixFrom(netip.AddrFrom4([4]byte{203, 0, 113, last}), 32)
-					_, learned, _, evicted := s.learn(ip, named("cn:phone"), limit, at(t0))
-					_, found := s.find(ip, nil, at(t0))
+					_, learned, evicted := s.learn(ip, named("cn:phone"), limit, atTime(t0))
+					_, found := s.find(ip, nil, atTime(t0))
 					if !found || len(evicted) > 0 {
 						t.Errorf("%s was lost", ip)
 					}

@@ -18,6 +18,8 @@ const (
 	maxTold = 200
 )
 
+var errOverflown = errors.New("more changes than Redis takes")
+
 // A waiting is somebody who waits until so many changes are with Redis.
 type waiting struct {
 	told int
@@ -37,7 +39,11 @@ func (l *link) telling() {
 		if !inStep {
 			continue
 		}
-		entries, told := l.store.drain(l.id)
+		entries, told, overflown := l.store.drain(l.id)
+		if overflown {
+			l.failed(attempt, errOverflown)
+			continue
+		}
 		var err error
 		conn, err = l.tellOn(attempt, conn, entries)
 		if err != nil {
@@ -97,7 +103,7 @@ func (l *link) tell(conn *redisConn, entries []entry) error {
 			n = maxTold
 		}
 		command := append([]string{"EVAL", tellScript, "4"}, l.keys...)
-		command = append(command, newEpoch())
+		command = append(command, newEpoch(), decimal(l.setBack()))
 		for _, e := range entries[:n] {
 			command = append(command, e.member(), decimal(e.stamp), decimal(e.expires), e.rest())
 		}

@@ -1,0 +1,48 @@
+package mtlsallowlist
+
+import "time"
+
+// clockTolerance is how far the wall clock may run from the monotonic one before that counts as a step: the two are
+// never read at quite the same time.
+const clockTolerance = time.Second
+
+// A wallClock notices when the wall clock is set, and when the machine slept: the monotonic clock stands still then. A
+// grant ends as soon as either clock says that its time is over.
+type wallClock struct {
+	known  bool
+	ahead  time.Duration // how far the wall clock was ahead of the monotonic one at the last look, both counted from epoch
+	behind time.Duration // how far the wall clock is known to be behind: a state file has a later time
+}
+
+// step returns how much more time the wall clock says has passed since the last look than the monotonic one, and whether
+// the wall clock was set at all. Time that it was known to be behind doesn't count: a Raspberry Pi starts in the past.
+func (w *wallClock) step(now reading) (forward time.Duration, stepped bool) {
+	ahead := now.wall.Round(0).Sub(epochTime) - now.mono
+	change := ahead - w.ahead
+	if w.known && change >= -clockTolerance && change <= clockTolerance {
+		return 0, false
+	}
+	w.ahead = ahead
+	if !w.known {
+		w.known = true
+		return 0, false
+	}
+	if change < 0 {
+		return 0, true
+	}
+	made := within(w.behind, change)
+	w.behind -= made
+	return change - made, true
+}
+
+// notBefore makes known a time that was in the past already at now.
+func (w *wallClock) notBefore(t time.Time, now reading) {
+	if behind := t.Sub(now.wall); behind > w.behind {
+		w.behind = behind
+	}
+}
+
+// right returns now as a wall clock would show it that isn't known to be behind.
+func (w *wallClock) right(now reading) reading {
+	return reading{wall: now.wall.Add(w.behind), mono: now.mono}
+}

@@ -34,10 +34,12 @@ type stateFile struct {
 	tried  int        // how many of the store's changes it has, or should have
 	at     time.Time  // when it was last written, or could not be
 	failed error      // why it could not be written the last time
+	kept   bool       // it was written since it became the store's
 }
 
 // openStateFile has the store of a learner kept in the file that s asks for, from now on and by all of its learners. At
-// first, what the file holds is put into the store. The error says what is wrong with the option.
+// first, what the file holds is put into the store. The error says what is wrong with the option: that the file can't be
+// written is an error only as long as it never could be. A disk that is full later closes no router, whatever reloads come.
 //
 // The file stays the store's when the option goes, until there is another: a revoked grant isn't to come back with the
 // option.
@@ -70,9 +72,12 @@ func openStateFile(ctx context.Context, t teller, s *settings, now reading) erro
 	stores.files[path] = f
 	t.store.keepIn(f)
 	if f != before || f.failure() != nil {
-		f.age()
+		f.age(f != before)
 	}
-	return f.keep(t, now)
+	if err := f.keep(t, now); err != nil && !f.wasKept() {
+		return err
+	}
+	return nil
 }
 
 // restore reads the file into the store if that is new to files. If it isn't, what the file holds is older than what the
@@ -142,6 +147,8 @@ func (f *stateFile) keep(t teller, now reading) error {
 	f.failed = f.write(saved)
 	if f.failed != nil {
 		t.store.unsaved()
+	} else {
+		f.kept = true
 	}
 	if f.failed != nil && before == nil {
 		t.tell(slog.LevelError, event{at: now.wall, what: "failed", why: f.failed.Error()}, "stateFile", f.path)
@@ -149,11 +156,21 @@ func (f *stateFile) keep(t teller, now reading) error {
 	return f.failed
 }
 
-// age lets the next keep write the file.
-func (f *stateFile) age() {
+// age lets the next keep write the file, which may be new to the store.
+func (f *stateFile) age(isNew bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.at = time.Time{}
+	if isNew {
+		f.kept = false
+	}
+}
+
+// wasKept reports whether the file was written since it became the store's.
+func (f *stateFile) wasKept() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.kept
 }
 
 // fresh returns until when a renewal need not be written.

@@ -427,6 +427,83 @@ func TestAFailingDiskFailsNoRequest(t *testing.T) {
 	}
 }
 
+// TestAReloadWhileTheDiskFails is about a disk that is full, or gone, after the file was written once.
+func TestAReloadWhileTheDiskFails(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "state")
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(folder, "state.json")
+	configs := map[string]Config{
+		"learn":   {Mode: "learn", TTL: "1h", StateFile: path},
+		"enforce": {Mode: "enforce"},
+		"status":  {Mode: "status", Proof: "request"},
+	}
+	h := newHouse(t, configs)
+	h.walk("with a disk", "learn 203.0.113.1 cn:a=200")
+	if err := os.RemoveAll(folder); err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct{ name, steps string }{
+		{"a reload before anything was written", "wait 2m; learn 203.0.113.2 cn:b=200; enforce 203.0.113.2=200"},
+		{"a reload after a failure", "learn 203.0.113.3 cn:c=200; enforce 203.0.113.3=200"},
+		{"a reload a minute later", "wait 1m; enforce 203.0.113.1=200; enforce 203.0.113.3=200"},
+	} {
+		h.now = h.now.Add(2 * time.Minute)
+		h.handlers = h.reload(configs)
+		h.walk(row.name, row.steps)
+		if log := h.log.String(); strings.Count(log, "msg=failed") != 1 || !strings.Contains(log, path) {
+			t.Errorf("%s: the log says %s", row.name, log)
+		}
+		if page := h.get("status", "/", "text/html").Body.String(); !strings.Contains(page, "The state can&#39;t be written") {
+			t.Errorf("%s: the page doesn't show the failure: %s", row.name, page)
+		}
+	}
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	h.walk("with a disk again", "learn 203.0.113.4 cn:d=200")
+	if got, want := saved(t, path).ips(), "203.0.113.4 203.0.113.3 203.0.113.2 203.0.113.1"; got != want {
+		t.Errorf("the file holds %q, want %q", got, want)
+	}
+	if page := h.get("status", "/", "text/html").Body.String(); strings.Contains(page, "can&#39;t be written") {
+		t.Error("the page still shows the failure")
+	}
+}
+
+// TestOnlyAFileThatIsNewToItsStoreClosesTheLearner tries each twice: a second router, or reload, is no reason to give in.
+func TestOnlyAFileThatIsNewToItsStoreClosesTheLearner(t *testing.T) {
+	folder := t.TempDir()
+	gone, there := filepath.Join(folder, "gone"), filepath.Join(folder, "there.json")
+	if err := os.Mkdir(gone, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	h := newHouse(t, map[string]Config{"learn": {Mode: "learn", StateFile: filepath.Join(gone, "state.json")}})
+	h.handlers = h.reload(map[string]Config{"learn": {Mode: "learn", StateFile: there}})
+	if err := os.RemoveAll(gone); err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct {
+		name, path string
+		fails      bool
+	}{
+		{"a new file where there is no disk", filepath.Join(gone, "new.json"), true},
+		{"one that can be written", there, false},
+		{"back in a file from before, where there is no disk any more", filepath.Join(gone, "state.json"), true},
+		{"one that can be written, again", there, false},
+	} {
+		for _, when := range []string{"first", "second"} {
+			h.cancel()
+			var ctx context.Context
+			ctx, h.cancel = context.WithCancel(context.Background())
+			config := &Config{Mode: "learn", Store: []string{h.store("default")}, StateFile: row.path}
+			if _, err := newHandler(ctx, http.NotFoundHandler(), config, "learn", h.clock(), h.logger); (err != nil) != row.fails {
+				t.Errorf("%s, the %s time: got %v", row.name, when, err)
+			}
+		}
+	}
+}
+
 func TestAllLearnersOfAStoreKeepItsFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.json")
 	with, without := Config{Mode: "learn", TTL: "1h", StateFile: path}, Config{Mode: "either", TTL: "1h", MaxIPs: "2"}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"regexp"
 	"sort"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -30,23 +32,45 @@ type savedGrant struct {
 	Expires time.Time `json:"expires"`
 }
 
-// parseState reads a state file. Of a newer format, it reads no more than the format.
+// maxHead is how much of a file is looked at to see whose it is, in bytes.
+const maxHead = 4096
+
+// stateHead is how a state file begins, of this format or a newer one: with its format and the name of its store. If the rest is
+// damaged, it is still ours.
+var stateHead = regexp.MustCompile(`^\s*\{\s*"format"\s*:\s*([^\s,{}\[\]]{1,20})\s*,\s*"store"\s*:\s*("(?:[^"\\]|\\.)*")?`)
+
+// checkHead returns why what begins like that, unless it is empty, isn't the state file of a store.
+func checkHead(data []byte, store string) error {
+	if len(data) == 0 {
+		return nil
+	}
+	parts := stateHead.FindSubmatch(data)
+	if parts == nil {
+		return errors.New("it isn't a state file of this plugin's: want a path where there is no file yet, or an empty one")
+	}
+	format, err := strconv.Atoi(string(parts[1]))
+	if err == nil && format > stateFormat {
+		return fmt.Errorf("its format %d is that of a newer version of the plugin: this one knows format %d", format, stateFormat)
+	}
+	var name string
+	if err := json.Unmarshal(parts[2], &name); err == nil && name != store {
+		return otherStore(name, store)
+	}
+	return nil
+}
+
+func otherStore(name, store string) error {
+	return fmt.Errorf("it keeps the store %q, not %q: a store needs a file of its own", name, store)
+}
+
+// parseState reads a state file whose head has been checked.
 func parseState(data []byte) (state, error) {
-	var version struct {
-		Format int `json:"format"`
-	}
-	if err := json.Unmarshal(data, &version); err != nil {
-		return state{}, err
-	}
-	if version.Format < 1 {
-		return state{}, errors.New(`it has no "format"`)
-	}
-	if version.Format > stateFormat {
-		return state{Format: version.Format}, nil
-	}
 	var s state
 	if err := json.Unmarshal(data, &s); err != nil {
 		return state{}, err
+	}
+	if s.Format != stateFormat {
+		return state{}, fmt.Errorf(`want "format": %d`, stateFormat)
 	}
 	for i, g := range s.Grants {
 		if err := g.check(); err != nil {

@@ -1,6 +1,7 @@
 package mtlsallowlist
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -60,10 +61,11 @@ func openStateFile(ctx context.Context, t teller, s *settings, now reading) erro
 	}
 	if f == nil || f.store != t.store.name {
 		f = &stateFile{path: path, store: t.store.name}
-		if err := f.clear(); err != nil {
+		if err := f.restore(t, s, before == nil, now); err != nil { // has restored nothing then
 			return err
 		}
-		if err := f.restore(t, s, before == nil, now); err != nil { // has restored nothing then
+	} else if f != before {
+		if _, err := f.read(); err != nil && !errors.Is(err, os.ErrNotExist) { // somebody else's may be there by now
 			return err
 		}
 	}
@@ -81,24 +83,24 @@ func openStateFile(ctx context.Context, t teller, s *settings, now reading) erro
 }
 
 // restore reads the file into the store if that is new to files. If it isn't, what the file holds is older than what the
-// store does, and may have been revoked since.
+// store does, and may have been revoked since. Until it is clear that the path is the store's, nothing is touched.
 func (f *stateFile) restore(t teller, s *settings, isNew bool, now reading) error {
 	data, err := f.read()
 	if errors.Is(err, os.ErrNotExist) {
-		return nil
+		return f.clear()
 	}
 	if err != nil {
 		return err
 	}
-	saved, err := parseState(data)
-	if err != nil {
-		return f.setAside(t, "unreadable", err, now.wall)
+	saved, damage := parseState(data)
+	if damage == nil && saved.Store != f.store { // the head was too long to tell
+		return otherStore(saved.Store, f.store)
 	}
-	if saved.Format != stateFormat {
-		return fmt.Errorf("its format %d is that of a newer version of the plugin: this one knows format %d", saved.Format, stateFormat)
+	if err := f.clear(); err != nil {
+		return err
 	}
-	if saved.Store != f.store {
-		return fmt.Errorf("it keeps the store %q, not %q: a store needs a file of its own", saved.Store, f.store)
+	if damage != nil {
+		return f.setAside(t, "unreadable", damage, now.wall)
 	}
 	if !isNew {
 		return f.setAside(t, "replaced", errors.New("the store has newer grants"), now.wall)
@@ -110,17 +112,44 @@ func (f *stateFile) restore(t teller, s *settings, isNew bool, now reading) erro
 	return nil
 }
 
+// read returns what the file holds. It fails if that isn't the store's: whatever else stands at the path is somebody's, and
+// opening a pipe would wait.
 func (f *stateFile) read() ([]byte, error) {
+	info, err := os.Lstat(f.path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("it is %s: want a file, or a path where there is nothing yet", kindOf(info.Mode()))
+	}
 	file, err := os.Open(f.path)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, maxState+1))
+	buffered := bufio.NewReaderSize(file, maxHead)
+	head, err := buffered.Peek(maxHead)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	if err := checkHead(head, f.store); err != nil {
+		return nil, err
+	}
+	data, err := io.ReadAll(io.LimitReader(buffered, maxState+1))
 	if err == nil && len(data) > maxState {
 		err = fmt.Errorf("it is larger than %d bytes", maxState)
 	}
 	return data, err
+}
+
+func kindOf(mode os.FileMode) string {
+	if mode.IsDir() {
+		return "a directory"
+	}
+	if mode&os.ModeSymlink != 0 {
+		return "a symbolic link, which would be replaced"
+	}
+	return "a device, a pipe or a socket"
 }
 
 // setAside renames the file, since the state is going to be written in its place.
@@ -220,7 +249,7 @@ func syncFolder(folder string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// clear removes what was being written when Traefik was killed.
+// clear removes what was being written when Traefik was killed. If it can't, that stays: no more is lost than room.
 func (f *stateFile) clear() error {
 	folder, name := filepath.Split(f.path)
 	entries, err := os.ReadDir(folder)
@@ -230,9 +259,9 @@ func (f *stateFile) clear() error {
 	for _, entry := range entries {
 		middle, ours := strings.CutPrefix(entry.Name(), name+".")
 		number, temporary := strings.CutSuffix(middle, ".tmp")
-		if ours && temporary && strings.Trim(number, "0123456789") == "" {
-			err = errors.Join(err, os.Remove(filepath.Join(folder, entry.Name())))
+		if ours && temporary && number != "" && strings.Trim(number, "0123456789") == "" && entry.Type().IsRegular() {
+			_ = os.Remove(filepath.Join(folder, entry.Name()))
 		}
 	}
-	return err
+	return nil
 }

@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -209,9 +211,35 @@ func TestChangesAreOnDiskBeforeTheAnswer(t *testing.T) {
 	}
 }
 
+// looks tells all of the files in a folder: name, mode, when it was changed, and what it holds or leads to.
+func looks(t *testing.T, folder string) string {
+	t.Helper()
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := ""
+	for _, entry := range entries {
+		path := filepath.Join(folder, entry.Name())
+		info, err := os.Lstat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data := []byte{}
+		if info.Mode().IsRegular() {
+			data, _ = os.ReadFile(path)
+		}
+		target, _ := os.Readlink(path)
+		text += fmt.Sprintln(entry.Name(), info.Mode(), info.ModTime().UnixNano(), target, string(data))
+	}
+	return text
+}
+
 func TestFilesThatAreNotOurs(t *testing.T) {
 	now := t0.Format(time.RFC3339)
 	times := `"learned":"` + now + `","proved":"` + now + `","expires":"2036-01-01T00:00:00Z"`
+	const newer = "its format 2 is that of a newer version of the plugin: this one knows format 1"
+	const foreign = "it isn't a state file of this plugin's: want a path where there is no file yet, or an empty one"
 	ours := func(store, grants string) string {
 		return `{"format":1,"store":"` + store + `","grants":[` + grants + `]}`
 	}
@@ -222,8 +250,11 @@ func TestFilesThatAreNotOurs(t *testing.T) {
 	}{
 		{"empty", "", "unexpected end of JSON input", ""},
 		{"torn", `{"format":1,"store":"STORE","grants":[{"ip":"203.0.113.7/32","na`, "unexpected end of JSON input", ""},
-		{"something else", `{"a":1}`, `it has no \"format\"`, ""},
-		{"not JSON", "203.0.113.7\n", "invalid character", ""},
+		{"torn in the store's name", `{"format":1,"store":"hou`, "unexpected end of JSON input", ""},
+		{"ours, and then zeros", `{"format":1,"store":"STORE","grants":[` + strings.Repeat("\x00", 9000), "invalid character", ""},
+		{"written by hand", "\n {\n\t\"format\" : 1 ,\n\t\"store\" :\"STORE\",}", "invalid character", ""},
+		{"no number for a format", `{"format":"1","store":"STORE","grants":[]}`, "cannot unmarshal string", ""},
+		{"a format before all others", `{"format":0,"store":"STORE","grants":[]}`, `want \"format\": 1`, ""},
 		{"two states", ours("STORE", "") + ours("STORE", ""), "invalid character", ""},
 		{"an address that is none", ours("STORE", `{"ip":"203.0.113.300/32","names":["cn:a"],`+times+`}`), `grants[0]: ip: invalid value \"203.0.113.300/32\"`, ""},
 		{"an address without a length", ours("STORE", `{"ip":"203.0.113.7","names":["cn:a"],`+times+`}`), "grants[0]: ip: invalid value", ""},
@@ -238,8 +269,24 @@ func TestFilesThatAreNotOurs(t *testing.T) {
 		{"no deadline", ours("STORE", `{"ip":"203.0.113.7/32","names":["cn:a"],`+times[:strings.LastIndex(times, ",")]+`}`), "grants[0]: want the times", ""},
 		{"one good grant and a bad one", ours("STORE", `{"ip":"203.0.113.7/32","names":["cn:a"],`+times+`},{"ip":"203.0.113.8/32","names":["cn:a","phone"],`+times+`}`), `grants[1]: names: invalid value \"phone\"`, ""},
 		{"a time that is none", ours("STORE", `{"ip":"203.0.113.7/32","names":["cn:a"],"learned":"yesterday"}`), "parsing time", ""},
-		{"a newer format", `{"format":2,"store":7,"tables":{}}`, "", "its format 2 is that of a newer version of the plugin: this one knows format 1"},
+		{"a newer format", `{"format":2,"store":7,"tables":{}}`, "", newer},
+		{"a newer format of several lines", "{\"format\":2,\"store\":\"STORE\"}\n{\"granted\":7}\n", "", newer},
+		{"a newer format, torn", `{"format":2,"store":"STO`, "", newer},
 		{"another store's", ours("other", ""), "", `it keeps the store "other", not "STORE"`},
+		{"another store's, torn", `{"format":1,"store":"ot\u0068er","gra`, "", `it keeps the store "other", not "STORE"`},
+		{"ours, and another store's later", ours("STORE", "")[:len(ours("STORE", ""))-1] + `,"store":"other"}`, "", `it keeps the store "other", not "STORE"`},
+		{"Traefik's certificates", `{"letsencrypt":{"Account":{"PrivateKey":"..."}}}`, "", foreign},
+		{"other JSON", `{"a":1}`, "", foreign},
+		{"JSON with another format", `{"format":1,"version":2}`, "", foreign},
+		{"JSON with a store, but no format before", `{"store":"STORE","format":1}`, "", foreign},
+		{"JSON with ours in it", `{"a":{"format":1,"store":"STORE"}}`, "", foreign},
+		{"ours in a list", "[" + ours("STORE", "") + "]", "", foreign},
+		{"no more than the beginning of ours", `{"format":1,`, "", foreign},
+		{"an empty object", "{}", "", foreign},
+		{"a line feed", "\n", "", foreign},
+		{"no JSON", "203.0.113.7\n", "", foreign},
+		{"nothing but zeros", strings.Repeat("\x00", 9000), "", foreign},
+		{"ours, but late", strings.Repeat(" ", 9000) + ours("STORE", ""), "", foreign},
 	} {
 		h := newHouse(t, nil)
 		row.content = strings.ReplaceAll(row.content, "STORE", h.store("a"))
@@ -248,6 +295,13 @@ func TestFilesThatAreNotOurs(t *testing.T) {
 		if err := os.WriteFile(path, []byte(row.content), 0o644); err != nil {
 			t.Fatal(err)
 		}
+		neighbour := path + ".5.tmp"
+		if row.aside == "" {
+			if err := os.WriteFile(neighbour, []byte("whose?"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		before := looks(t, folder)
 		config := &Config{Mode: "learn", Store: []string{h.store("a")}, StateFile: path}
 		_, err := newHandler(context.Background(), http.NotFoundHandler(), config, "learn", h.clock(), h.logger)
 		entries, _ := os.ReadDir(folder)
@@ -256,8 +310,11 @@ func TestFilesThatAreNotOurs(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), `stateFile: invalid value "`+path+`"`) {
 				t.Errorf("%s: got error %v, want %q", row.name, err, want)
 			}
-			if data, _ := os.ReadFile(path); string(data) != row.content || len(entries) != 1 {
-				t.Errorf("%s: the file is now %q, among %d", row.name, data, len(entries))
+			if after := looks(t, folder); after != before {
+				t.Errorf("%s: got %s, want %s", row.name, after, before)
+			}
+			if openStore(h.store("a")).stateFile() != nil {
+				t.Errorf("%s: the store is kept in it", row.name)
 			}
 			continue
 		}
@@ -278,6 +335,126 @@ func TestFilesThatAreNotOurs(t *testing.T) {
 		}
 		if got := saved(t, path); len(got.Grants) != 0 || got.Store != h.store("a") {
 			t.Errorf("%s: the state is now %v", row.name, got)
+		}
+	}
+}
+
+// TestWhatIsNoFileIsLeftAlone is about what else may stand at the path. Whoever opens a pipe waits for its other end: so if it
+// is read, it holds a state, and New has no error.
+func TestWhatIsNoFileIsLeftAlone(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		make func(path, ours, others string) error
+		want string
+	}{
+		{"a folder", func(path, _, _ string) error { return os.Mkdir(path, 0o700) }, "it is a directory: want a file"},
+		{"a link to the store's file", func(path, ours, _ string) error { return os.Symlink(ours, path) }, "it is a symbolic link, which would be replaced: want a file"},
+		{"a link to somebody's file", func(path, _, others string) error { return os.Symlink(others, path) }, "it is a symbolic link"},
+		{"a link to a folder", func(path, _, others string) error { return os.Symlink(filepath.Dir(others), path) }, "it is a symbolic link"},
+		{"a link to nothing", func(path, _, _ string) error { return os.Symlink("nothing", path) }, "it is a symbolic link"},
+		{"a link to a device", func(path, _, _ string) error { return os.Symlink("/dev/null", path) }, "it is a symbolic link"},
+		{"a pipe", func(path, _, _ string) error { return exec.Command("mkfifo", path).Run() }, "it is a device, a pipe or a socket: want a file"},
+		{"a socket", func(path, _, _ string) error { return bind(t, path) }, "it is a device, a pipe or a socket"},
+		{"somebody's file by another name", func(path, _, others string) error { return os.Link(others, path) }, "it isn't a state file of this plugin's"},
+	} {
+		h := newHouse(t, nil)
+		folder := t.TempDir()
+		path, ours, others := filepath.Join(folder, "state.json"), filepath.Join(folder, "ours.json"), filepath.Join(folder, "others.json")
+		state := `{"format":1,"store":"` + h.store("a") + `","grants":[]}`
+		err := errors.Join(os.WriteFile(ours, []byte(state), 0o600), os.WriteFile(others, []byte(`{"a":1}`), 0o640), row.make(path, ours, others), os.WriteFile(path+".5.tmp", nil, 0o600))
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := looks(t, folder)
+		fed := make(chan bool, 1)
+		if row.name == "a pipe" {
+			go feed(path, state, fed)
+		}
+		config := &Config{Mode: "learn", Store: []string{h.store("a")}, StateFile: path}
+		_, err = newHandler(context.Background(), http.NotFoundHandler(), config, "learn", h.clock(), h.logger)
+		if err == nil || !strings.Contains(err.Error(), row.want) || !strings.Contains(err.Error(), `middleware "learn": stateFile: invalid value "`+path+`"`) {
+			t.Errorf("%s: got %v, want %q", row.name, err, row.want)
+		}
+		if after := looks(t, folder); after != before {
+			t.Errorf("%s: got %s, want %s", row.name, after, before)
+		}
+		if row.name == "a pipe" {
+			reader, err := os.Open(path) // lets the feeder go
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = <-fed
+			_ = reader.Close()
+		}
+	}
+}
+
+// bind makes a socket, which stays when the listener goes.
+func bind(t *testing.T, path string) error {
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		return err
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	return nil
+}
+
+// feed writes into a pipe once somebody reads it.
+func feed(path, text string, done chan bool) {
+	pipe, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err == nil {
+		_, _ = pipe.WriteString(text)
+		_ = pipe.Close()
+	}
+	done <- true
+}
+
+func TestTheStoresFileByAnotherNameIsTakenOver(t *testing.T) {
+	folder := t.TempDir()
+	first, second := filepath.Join(folder, "first.json"), filepath.Join(folder, "second.json")
+	h := newHouse(t, map[string]Config{"learn": {Mode: "learn", TTL: "1h", StateFile: first}})
+	h.walk("a phone", "learn 203.0.113.7 cn:phone=200")
+	if err := os.Link(first, second); err != nil {
+		t.Fatal(err)
+	}
+	h.restart(map[string]Config{"learn": {Mode: "learn", TTL: "1h", StateFile: second}})
+	h.walk("a pad", "wait 1s; learn 203.0.113.8 cn:pad=200")
+	if got, want := saved(t, second).ips()+", "+saved(t, first).ips(), "203.0.113.8 203.0.113.7, 203.0.113.7"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// TestAFileFromBeforeMayBeSomebodysByNow is about the option that names another file, and then the first again.
+func TestAFileFromBeforeMayBeSomebodysByNow(t *testing.T) {
+	for _, row := range []struct{ content, want string }{
+		{`{"a":1}`, "it isn't a state file of this plugin's"},
+		{`{"format":2,"store":"x"}`, "newer version of the plugin"},
+		{`{"format":1,"store":"x","grants":[]}`, `it keeps the store "x"`},
+		{`{"format":1,"store":"STORE","gra`, ""},
+		{"", ""},
+	} {
+		folder := t.TempDir()
+		first, second := filepath.Join(folder, "first.json"), filepath.Join(folder, "second.json")
+		h := newHouse(t, map[string]Config{"learn": {Mode: "learn", TTL: "1h", StateFile: first}})
+		h.handlers = h.reload(map[string]Config{"learn": {Mode: "learn", TTL: "1h", StateFile: second}})
+		content := strings.ReplaceAll(row.content, "STORE", h.store("default"))
+		if err := os.WriteFile(first, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		h.cancel()
+		config := &Config{Mode: "learn", Store: []string{h.store("default")}, StateFile: first}
+		_, err := newHandler(context.Background(), http.NotFoundHandler(), config, "learn", h.clock(), h.logger)
+		if row.want == "" {
+			if got := saved(t, first); err != nil || got.Store != h.store("default") {
+				t.Errorf("%s: got %v and %v", row.content, err, got)
+			}
+			continue
+		}
+		if err == nil || !strings.Contains(err.Error(), row.want) {
+			t.Errorf("%s: got %v, want %q", row.content, err, row.want)
+		}
+		if data, _ := os.ReadFile(first); string(data) != content {
+			t.Errorf("%s: the file is now %q", row.content, data)
 		}
 	}
 }
@@ -308,13 +485,13 @@ func TestStateFilesThatCannotBe(t *testing.T) {
 func TestAHugeFileIsNotRead(t *testing.T) {
 	for size, want := range map[int64]string{maxState + 1: "it is larger than 67108864 bytes", maxState: ""} {
 		path := filepath.Join(t.TempDir(), "state.json")
-		if err := os.WriteFile(path, nil, 0o600); err != nil {
+		h := newHouse(t, nil)
+		if err := os.WriteFile(path, []byte(`{"format":1,"store":"`+h.store("a")+`",`), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.Truncate(path, size); err != nil {
 			t.Fatal(err)
 		}
-		h := newHouse(t, nil)
 		config := &Config{Mode: "learn", Store: []string{h.store("a")}, StateFile: path}
 		_, err := newHandler(context.Background(), http.NotFoundHandler(), config, "learn", h.clock(), h.logger)
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
@@ -547,38 +724,40 @@ func TestAFileThatCanBeReadButNotWritten(t *testing.T) {
 	}
 }
 
-func TestNothingIsRestoredIfTheFolderCantBeCleared(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "state.json")
-	h := newHouse(t, map[string]Config{"learn": {Mode: "learn", TTL: "1h", StateFile: path}})
-	h.walk("before", "learn 203.0.113.7 cn:phone=200")
-	h.restart(map[string]Config{"enforce": {Mode: "enforce"}})
-	if err := os.MkdirAll(path+".5.tmp/full", 0o700); err != nil {
-		t.Fatal(err)
-	}
-	config := &Config{Mode: "learn", TTL: "1h", Store: []string{h.store("default")}, StateFile: path}
-	_, err := newHandler(context.Background(), http.NotFoundHandler(), config, "learn", h.clock(), h.logger)
-	if err == nil || !strings.Contains(err.Error(), "directory not empty") {
-		t.Errorf("got %v, want that a folder can't be removed", err)
-	}
-	h.walk("refused", "enforce 203.0.113.7=403")
-}
-
+// TestWhatWasBeingWrittenIsCleared is about what a killed Traefik has left, and about what only looks like it.
 func TestWhatWasBeingWrittenIsCleared(t *testing.T) {
-	folder := t.TempDir()
-	path := filepath.Join(folder, "state.json")
-	for _, name := range []string{"state.json.123.tmp", "state.json.tmp.bak", "other.json.5.tmp", "state.json.b.tmp", "state.json.json.5.tmp"} {
-		if err := os.WriteFile(filepath.Join(folder, name), []byte("half"), 0o600); err != nil {
+	for _, content := range []string{"", "whole"} { // no file, and one with a phone
+		folder := t.TempDir()
+		path := filepath.Join(folder, "state.json")
+		h := newHouse(t, map[string]Config{"learn": {Mode: "learn", TTL: "1h", StateFile: path}})
+		h.walk("a phone", "learn 203.0.113.7 cn:phone=200")
+		if content == "" {
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, name := range []string{"state.json.123.tmp", "state.json.4294967295.tmp", "state.json.tmp.bak", "other.json.5.tmp", "state.json.b.tmp", "state.json.json.5.tmp", "state.json..tmp"} {
+			if err := os.WriteFile(filepath.Join(folder, name), []byte("half"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		err := errors.Join(os.Mkdir(path+".6.tmp", 0o700), os.MkdirAll(path+".7.tmp/full", 0o700), os.Symlink("other.json.5.tmp", path+".8.tmp"))
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	newHouse(t, map[string]Config{"learn": {Mode: "learn", StateFile: path}})
-	entries, err := os.ReadDir(folder)
-	names := []string{}
-	for _, entry := range entries {
-		names = append(names, entry.Name())
-	}
-	if got, want := strings.Join(names, " "), "other.json.5.tmp state.json state.json.b.tmp state.json.json.5.tmp state.json.tmp.bak"; err != nil || got != want {
-		t.Errorf("got %s, %v, want %s", got, err, want)
+		h.restart(map[string]Config{"learn": {Mode: "learn", TTL: "1h", StateFile: path}, "enforce": {Mode: "enforce"}})
+		entries, err := os.ReadDir(folder)
+		names := []string{}
+		for _, entry := range entries {
+			names = append(names, entry.Name())
+		}
+		want := "other.json.5.tmp state.json state.json..tmp state.json.6.tmp state.json.7.tmp state.json.8.tmp state.json.b.tmp state.json.json.5.tmp state.json.tmp.bak"
+		if got := strings.Join(names, " "); err != nil || got != want {
+			t.Errorf("beside %q: got %s, %v, want %s", content, got, err, want)
+		}
+		if content != "" {
+			h.walk("and the file is read", "enforce 203.0.113.7=200")
+		}
 	}
 }
 
@@ -693,16 +872,17 @@ func TestAFileOfAStoreThatIsGoneIsTakenOverOnlyIfItIsEmpty(t *testing.T) {
 func TestAFileThatCantBeSetAside(t *testing.T) {
 	folder := t.TempDir()
 	path := filepath.Join(folder, strings.Repeat("x", 230)) // too long for more than a number at its end
-	if err := os.WriteFile(path, []byte("torn"), 0o600); err != nil {
+	h := newHouse(t, nil)
+	torn := `{"format":1,"store":"` + h.store("a") + `","gra`
+	if err := os.WriteFile(path, []byte(torn), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	h := newHouse(t, nil)
 	config := &Config{Mode: "learn", Store: []string{h.store("a")}, StateFile: path}
 	_, err := newHandler(context.Background(), http.NotFoundHandler(), config, "learn", h.clock(), h.logger)
 	if err == nil || !strings.Contains(err.Error(), "file name too long") {
 		t.Errorf("got %v, want that the name is too long", err)
 	}
-	if data, _ := os.ReadFile(path); string(data) != "torn" {
+	if data, _ := os.ReadFile(path); string(data) != torn {
 		t.Errorf("the file is now %q", data)
 	}
 }

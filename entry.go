@@ -17,9 +17,6 @@ const (
 	entryEvicted = 'e' // it had to make room
 )
 
-// maxNames is how many names an identity of another replica may have: URIs, CN, DNS names, e-mail addresses, fingerprint.
-const maxNames = 1000
-
 var errEntry = errors.New("no entry")
 
 // An entry is what the replicas tell each other about the grant of one identity for one IP. Of two about the same grant
@@ -73,6 +70,9 @@ func sortLatestFirst(entries []entry) {
 
 // parseEntry reads "<member> <stamp> <expires> <rest>", as anybody may have written it.
 func parseEntry(line string) (entry, error) {
+	if len(line) > maxEntry {
+		return entry{}, errEntry
+	}
 	words := strings.Split(strings.Clone(line), " ") // what is kept of it isn't to keep all that was read with it
 	if len(words) != 10 || len(words[5]) != 1 {
 		return entry{}, errEntry
@@ -96,17 +96,13 @@ func parseEntry(line string) (entry, error) {
 	e.learned = numbers[2]
 	e.proved = numbers[3]
 	serial, err := url.QueryUnescape(words[8])
-	if err != nil || !strings.HasPrefix(serial, "0") {
+	if err != nil || !strings.HasPrefix(serial, "0") || checkSerial(serial[1:]) != nil {
 		return entry{}, errEntry
 	}
 	e.identity.serial = serial[1:]
-	names := strings.Split(words[9], ",")
-	if len(names) > maxNames || strings.IndexByte("gre", e.kind) < 0 {
-		return entry{}, errEntry
-	}
-	for _, word := range names {
+	for _, word := range strings.Split(words[9], ",") {
 		name, err := url.QueryUnescape(word)
-		if err != nil || !strings.Contains(name, ":") {
+		if err != nil {
 			return entry{}, errEntry
 		}
 		e.identity.names = append(e.identity.names, name)
@@ -118,7 +114,7 @@ func parseEntry(line string) (entry, error) {
 	if len(fingerprint) > 1 {
 		e.identity.names = append(e.identity.names, byFingerprint+fingerprint[1:])
 	}
-	if e.member() != strings.Join(words[:3], " ") {
+	if checkNames(e.identity.names) != nil || e.member() != strings.Join(words[:3], " ") || strings.IndexByte("gre", e.kind) < 0 {
 		return entry{}, errEntry
 	}
 	return e, nil

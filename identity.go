@@ -101,24 +101,35 @@ func validUntil(chain []*x509.Certificate) time.Time {
 	return until
 }
 
-// identityOf names a certificate: URI SANs first, then the CN, DNS and e-mail SANs, and its fingerprint.
+// identityOf names a certificate: URI SANs first, then the CN, DNS and e-mail SANs, and its fingerprint. An empty SAN is no
+// name, and a number that no authority may give no serial.
 func identityOf(leaf *x509.Certificate) identity {
 	sum := sha256.Sum256(leaf.Raw)
 	names := []string{}
 	for _, uri := range leaf.URIs {
-		names = append(names, "uri:"+uri.String())
+		if text := uri.String(); text != "" {
+			names = append(names, "uri:"+text)
+		}
 	}
 	if leaf.Subject.CommonName != "" {
 		names = append(names, "cn:"+leaf.Subject.CommonName)
 	}
 	for _, name := range leaf.DNSNames {
-		names = append(names, "dns:"+strings.ToLower(name))
+		if name != "" {
+			names = append(names, "dns:"+strings.ToLower(name))
+		}
 	}
 	for _, address := range leaf.EmailAddresses {
-		names = append(names, "email:"+address)
+		if address != "" {
+			names = append(names, "email:"+address)
+		}
 	}
 	names = append(names, byFingerprint+hex.EncodeToString(sum[:]))
-	return identity{names: names, serial: fmt.Sprintf("%x", leaf.SerialNumber), issued: leaf.NotBefore.Unix()}
+	serial := fmt.Sprintf("%x", leaf.SerialNumber)
+	if checkSerial(serial) != nil {
+		serial = ""
+	}
+	return identity{names: names, serial: serial, issued: leaf.NotBefore.Unix()}
 }
 
 // headerIdentity returns the identity that an earlier middleware wrote into a header. Traefik's basicAuth writes its

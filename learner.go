@@ -163,7 +163,7 @@ func (l *learner) take(req *http.Request, id identity, until time.Time, now read
 }
 
 // learn records that id gave its proof at addr, and tells what is new. It returns no grant if addr is in the source
-// range, and fails if the address may not be learned.
+// range, and fails if the address may not be learned, or the identity is too large to be kept.
 func (l *learner) learn(addr netip.Addr, id identity, now reading) (g *grant, news bool, err error) {
 	if l.sourceRange.contains(addr) {
 		return nil, false, nil
@@ -171,8 +171,12 @@ func (l *learner) learn(addr netip.Addr, id identity, now reading) (g *grant, ne
 	if err := learnable(addr, l.allowPrivate); err != nil {
 		return nil, false, err
 	}
+	kept, err := id.kept()
+	if err != nil {
+		return nil, false, err
+	}
 	ip := clientPrefix(addr, l.ipv6Subnet)
-	g, news, evicted := l.store.learn(ip, id, l.limits, now)
+	g, news, evicted := l.store.learn(ip, kept, l.limits, now)
 	if news {
 		l.teller.tell(slog.LevelInfo, event{at: now.wall, what: "learned", ip: ip, identity: id}, "expires", now.wall.Add(l.limits.ttl))
 	}

@@ -92,6 +92,12 @@ func TestTheSharingIsSeen(t *testing.T) {
 		t.Errorf("in step again, it is listed with %+v", got)
 	}
 	shows("nonsense", count("failures_total", "0"), "in step. 1 entry in Redis made no sense.", count("in_step", "1"), count("skipped_total", "1"))
+
+	now := time.Now().UnixMilli()
+	s.cli("HSET", "{mtlsallowlist:"+h.store("a")+"}:grants", "203.0.113.9/32 cn%3Aeve", fmt.Sprintf("%d %d g %d 0 cn%%3Aeve,sha256%%3Aabc", now, now+3_600_000, now))
+	s.cli("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes") // so that all is read again
+	eventually(t, "it is read", func() bool { return sharing().InStep && sharing().Skipped == 2 })
+	shows("a short fingerprint", count("skipped_total", "1"), "in step. 2 entries in Redis made no sense.", count("skipped_total", "2"))
 }
 
 // TestTheCauseOfAFailureIsKept is about the two connections: when one fails, the link closes the other.

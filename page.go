@@ -166,9 +166,7 @@ func storeViewOf(store *store, mine string, at reading) storeView {
 			}
 		}
 		shown.Others = strings.Join(others, ", ")
-		if fingerprint := g.identity.fingerprint(); fingerprint != "" {
-			shown.Short = fingerprint[:16]
-		}
+		shown.Short = shortened(g.identity.fingerprint())
 		v.Grants = append(v.Grants, shown)
 	}
 	v.IPs = len(ips)
@@ -182,6 +180,14 @@ func storeViewOf(store *store, mine string, at reading) storeView {
 		v.Events = append(v.Events, eventViewOf(events[i], now))
 	}
 	return v
+}
+
+// shortened returns the first digits of a fingerprint, by which people know it; empty if it is none.
+func shortened(fingerprint string) string {
+	if !isSum(fingerprint) {
+		return ""
+	}
+	return fingerprint[:16]
 }
 
 func eventViewOf(e event, now time.Time) eventView {

@@ -29,7 +29,7 @@ func newProver(proof, header string) prover {
 			return id, now, err
 		}
 	}
-	anonymous := identity{names: []string{"anonymous:" + proof}}
+	anonymous := identity{names: []string{kindAnonymous + ":" + proof}}
 	return func(_ *http.Request, now time.Time) (identity, time.Time, error) {
 		return anonymous, now, nil
 	}

@@ -61,8 +61,8 @@ func (r savedRevocation) check() error {
 	if err := checkSaved(r.IP, r.Names); err != nil {
 		return err
 	}
-	if r.Revoked.IsZero() || r.Expires.IsZero() {
-		return errors.New("want the times revoked and expires")
+	if !isDated(r.Revoked) || !isDated(r.Expires) {
+		return errors.New("want the times revoked and expires, before the year 5138")
 	}
 	return nil
 }

@@ -8,7 +8,6 @@ import (
 	"regexp"
 	"sort"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -89,27 +88,27 @@ func (g savedGrant) check() error {
 	if err := checkSaved(g.IP, g.Names); err != nil {
 		return err
 	}
-	if g.Learned.IsZero() || g.Proved.IsZero() || g.Expires.IsZero() {
-		return errors.New("want the times learned, proved and expires")
+	if err := checkSerial(g.Serial); err != nil {
+		return err
+	}
+	if !isDated(g.Learned) || !isDated(g.Proved) || !isDated(g.Expires) {
+		return errors.New("want the times learned, proved and expires, before the year 5138")
 	}
 	return nil
+}
+
+// isDated reports whether t is a time that anybody meant.
+func isDated(t time.Time) bool {
+	return !t.IsZero() && t.UnixMilli() <= maxStamp
 }
 
 // checkSaved checks whose grant it is.
 func checkSaved(ip string, names []string) error {
 	prefix, err := netip.ParsePrefix(ip)
-	switch {
-	case err != nil || prefix != prefix.Masked() || prefix.Addr().Is4In6():
+	if err != nil || prefix != prefix.Masked() || prefix.Addr().Is4In6() {
 		return fmt.Errorf("ip: invalid value %q: want an address with its prefix length", ip)
-	case len(names) == 0:
-		return errors.New("names: want at least one")
 	}
-	for _, name := range names {
-		if !strings.Contains(name, ":") {
-			return fmt.Errorf("names: invalid value %q: want kind:value", name)
-		}
-	}
-	return nil
+	return checkNames(names)
 }
 
 // newest returns the latest time in the state at which something had happened.

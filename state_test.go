@@ -66,3 +66,41 @@ func TestWithin(t *testing.T) {
 		}
 	}
 }
+
+// FuzzState is about what a state file may hold: what is read of it can be shown, told to others, and written and read again.
+func FuzzState(f *testing.F) {
+	const times = `"learned":"2026-01-01T00:00:00Z","proved":"2026-01-01T00:00:00Z","expires":"2036-01-01T00:00:00Z"`
+	for _, names := range []string{`"cn:phone","sha256:` + someSum + `"`, `"sha256:abc"`, `"cn:"`, `"cn:\ud800\u0000"`, `"header:a"`, `"anonymous:request"`} {
+		for _, ip := range []string{"203.0.113.7/32", "2001:db8::/64", "0.0.0.0/0"} {
+			f.Add(`{"format":1,"store":"x","grants":[{"ip":"` + ip + `","names":[` + names + `],"serial":"c0ffee",` + times + `}],"revoked":[{"ip":"` + ip + `","names":[` + names + `],"revoked":"2026-01-01T00:00:00Z","expires":"2036-01-01T00:00:00Z"}]}`)
+		}
+	}
+	f.Add(`{"format":1,"store":"x","grants":[{"ip":"203.0.113.7/32","names":["cn:a"],"learned":"0001-01-01T00:00:01Z","proved":"0001-01-01T00:00:01Z","expires":"5137-01-01T00:00:00Z"}]}`)
+	f.Add(`{"format":2,"store":"x"}`)
+	f.Add("")
+	v := newViewing()
+	f.Fuzz(func(t *testing.T, text string) {
+		if checkHead([]byte(text), "x") != nil {
+			return
+		}
+		read, err := parseState([]byte(text))
+		if err != nil || read.Store != "x" {
+			return
+		}
+		s := newStore("x")
+		s.share()
+		restored := s.restore(read.Grants, &settings{limits: house24, ipv6Subnet: 64, allowPrivate: true}, atTime(t0))
+		s.restoreRevoked(read.Revoked, atTime(t0))
+		v.shows(t, s)
+		written, _ := s.state(atTime(t0))
+		if again := rereads(t, written); len(again.Grants) != restored {
+			t.Errorf("of %d grants %d are written", restored, len(again.Grants))
+		}
+		s.timeBy(t0.UnixMilli(), at(t0), near)
+		for _, e := range s.entries(at(t0)) {
+			if len(line(e)) > maxEntry || checkNames(e.identity.names) != nil || checkSerial(e.identity.serial) != nil {
+				t.Errorf("others are told %q", line(e))
+			}
+		}
+	})
+}

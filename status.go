@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// maxForm is the largest form that is read, in bytes: an identity may have a name of tens of kilobytes.
+// maxForm is the largest form that is read, in bytes: far more than a name takes, however it is quoted.
 const maxForm = 1 << 20
 
 // A status handler answers with who may come in, to whoever gives a proof. It never learns.

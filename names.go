@@ -86,7 +86,7 @@ func (id identity) kept() (identity, error) {
 	for _, name := range id.names {
 		length += len(name) + 1
 	}
-	if 9*length <= maxNames || sizeOf(id.names) <= maxNames { // the first is much cheaper, and does for most
+	if 9*length <= maxNames { // so it is with most, and nobody has to write their names to see it
 		return id, nil
 	}
 	last := len(id.names) - 1

@@ -166,7 +166,7 @@ func storeViewOf(store *store, mine string, at reading) storeView {
 			}
 		}
 		shown.Others = strings.Join(others, ", ")
-		shown.Short = shortened(g.identity.fingerprint())
+		shown.Short = shortSum(g.identity.fingerprint())
 		v.Grants = append(v.Grants, shown)
 	}
 	v.IPs = len(ips)
@@ -182,8 +182,8 @@ func storeViewOf(store *store, mine string, at reading) storeView {
 	return v
 }
 
-// shortened returns the first digits of a fingerprint, by which people know it; empty if it is none.
-func shortened(fingerprint string) string {
+// shortSum returns the first digits of a fingerprint, by which people know it; empty if it is none.
+func shortSum(fingerprint string) string {
 	if !isSum(fingerprint) {
 		return ""
 	}

@@ -270,6 +270,7 @@ func TestFilesThatAreNotOurs(t *testing.T) {
 		{"a serial that is none", ours("STORE", `{"ip":"203.0.113.7/32","names":["cn:a"],"serial":"<b>",`+times+`}`), `grants[0]: serial: want 128 of the digits 0123456789abcdef at most`, ""},
 		{"a time that nobody means", ours("STORE", `{"ip":"203.0.113.7/32","names":["cn:a"],`+strings.Replace(times, "2036", "5139", 1)+`}`), `grants[0]: want the times learned, proved and expires, before the year 5138`, ""},
 		{"a revocation of a short fingerprint", ours("STORE", "")[:len(ours("STORE", ""))-1] + `,"revoked":[{"ip":"203.0.113.7/32","names":["sha256:abc"],"revoked":"` + now + `","expires":"` + now + `"}]}`, `revoked[0]: names: invalid value \"sha256:abc\"`, ""},
+		{"a revocation of no time", ours("STORE", "")[:len(ours("STORE", ""))-1] + `,"revoked":[{"ip":"203.0.113.7/32","names":["cn:a"],"expires":"` + now + `"}]}`, "revoked[0]: want the times revoked and expires", ""},
 		{"a revocation that nobody means", ours("STORE", "")[:len(ours("STORE", ""))-1] + `,"revoked":[{"ip":"203.0.113.7/32","names":["cn:a"],"revoked":"` + now + `","expires":"5139-01-01T00:00:00Z"}]}`, "revoked[0]: want the times revoked and expires, before the year 5138", ""},
 		{"no times", ours("STORE", `{"ip":"203.0.113.7/32","names":["cn:a"]}`), "grants[0]: want the times", ""},
 		{"no time of the first proof", ours("STORE", `{"ip":"203.0.113.7/32","names":["cn:a"],`+times[strings.Index(times, ",")+1:]+`}`), "grants[0]: want the times", ""},

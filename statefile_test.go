@@ -392,7 +392,7 @@ func TestWhatIsNoFileIsLeftAlone(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_ = <-fed
+			<-fed
 			_ = reader.Close()
 		}
 	}

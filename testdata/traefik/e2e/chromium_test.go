@@ -73,7 +73,11 @@ func family(t *testing.T) {
 	if families++; families > 1 {
 		store = fmt.Sprint("home ", families)
 	}
-	saved := map[string]any{"format": 1, "store": store, "grants": []any{
+	saved := struct {
+		Format int              `json:"format"`
+		Store  string           `json:"store"`
+		Grants []map[string]any `json:"grants"`
+	}{1, store, []map[string]any{
 		grant(t, "198.51.100.23/32", now.Add(-50*time.Hour), now.Add(-5*time.Hour), lab.Leaf{CommonName: "alice-laptop", EmailAddresses: []string{"alice@home.example"}}),
 		grant(t, "2001:db8:b0b:1::/64", now.Add(-21*time.Hour), now.Add(-21*time.Hour), lab.Leaf{CommonName: "bob-tablet", URIs: []string{"spiffe://home.example/bob/tablet"}}),
 	}}

@@ -44,7 +44,7 @@ func TestHostileNamesAreShownAsText(t *testing.T) {
 		{"&lt;b&gt;", `&amp;lt;b&amp;gt;`},
 		{"&ip=0.0.0.0/0", `&amp;ip=0.0.0.0/0`},
 		{"Anna's Telefon, größer ☎", `Anna&#39;s Telefon, größer ☎`},
-		{strings.Repeat("<b>", 9000), `… (27003 bytes)`},
+		{strings.Repeat("<b>", 250), `… (753 bytes)`},
 	} {
 		t.Run(row.shown, func(t *testing.T) {
 			watched(options{"store": []string{store}, "stateFile": path}, options{"store": []string{store}}, options{"store": []string{store}}).live(t)

@@ -1,11 +1,14 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -134,5 +137,92 @@ func TestAWriteThatFailsFailsNoRequest(t *testing.T) {
 	}
 	if got := send(t, page, http.MethodGet, "/", "").Body; strings.Contains(got, "be written") {
 		t.Errorf("the page still tells: %s", got)
+	}
+}
+
+// A disk fails while Traefik runs.
+type disk struct {
+	name               string
+	mount, fails, mend func(folder string) error
+}
+
+// disks are a folder that goes, and, where the tests may mount one, a disk that is full.
+func disks() []disk {
+	all := []disk{{
+		"a folder that is gone",
+		func(folder string) error { return nil },
+		func(folder string) error { return os.Rename(folder, folder+" gone") },
+		func(folder string) error { return os.Rename(folder+" gone", folder) },
+	}}
+	if os.Geteuid() != 0 {
+		return all
+	}
+	return append(all, disk{
+		"a disk that is full",
+		func(folder string) error {
+			return exec.Command("mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder).Run()
+		},
+		func(folder string) error {
+			err := os.WriteFile(filepath.Join(folder, "filler"), make([]byte, 1<<20), 0o600)
+			if !errors.Is(err, syscall.ENOSPC) {
+				return fmt.Errorf("got %w, want no space", err)
+			}
+			return nil
+		},
+		func(folder string) error { return os.Remove(filepath.Join(folder, "filler")) },
+	})
+}
+
+func TestADiskThatFailsClosesNoLearnerAtAReload(t *testing.T) {
+	for _, disk := range disks() {
+		t.Run(disk.name, func(t *testing.T) {
+			folder := filepath.Join(t.TempDir(), "folder")
+			if err := errors.Join(os.Mkdir(folder, 0o700), disk.mount(folder)); err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = exec.Command("umount", folder).Run() }() // if it was mounted
+			path, store := filepath.Join(folder, "state.json"), storeOf(t, "default")
+			h := watched(options{"stateFile": path}, nil, nil)
+			h.live(t)
+			walk(t, step{"203.0.113.1", &home.phone, "ha", "200"})
+			if err := disk.fails(folder); err != nil {
+				t.Fatal(err)
+			}
+			walk(t, step{"203.0.113.2", &home.phone, "ha", "200"})
+			for reload := range 3 {
+				h.middlewares["learn"]["maxIPs"] = 20 + reload
+				h.live(t)
+				from := fmt.Sprint("203.0.113.", 3+reload)
+				walk(t, step{"203.0.113.1", nil, "photos", "200"}, step{from, &home.phone, "ha", "200"}, step{from, nil, "photos", "200"})
+			}
+			if got := logged(t, "msg=failed", "stateFile=", path, "reason="); got != 1 {
+				t.Errorf("got %d lines about it, want 1", got)
+			}
+			if got := complaints("ha", "learn@file", path); got != 0 {
+				t.Errorf("got %d errors of the router, want none", got)
+			}
+			if got := send(t, owner(t, false), http.MethodGet, "/", "").Body; !strings.Contains(got, "The state can&#39;t be written") {
+				t.Errorf("the page doesn't tell: %s", got)
+			}
+			if err := disk.mend(folder); err != nil {
+				t.Fatal(err)
+			}
+			if got := readState(t, path, store).ips(); got != "203.0.113.1/32" {
+				t.Errorf("the file has %s", got)
+			}
+			walk(t, step{"203.0.113.9", &home.phone, "ha", "200"})
+			want := "203.0.113.9/32 203.0.113.5/32 203.0.113.4/32 203.0.113.3/32 203.0.113.2/32 203.0.113.1/32"
+			if got := readState(t, path, store).ips(); got != want {
+				t.Errorf("the next change left %s, want %s", got, want)
+			}
+			if got := send(t, owner(t, false), http.MethodGet, "/", "").Body; strings.Contains(got, "be written") {
+				t.Errorf("the page still tells: %s", got)
+			}
+			killed(t)
+			if got := listed(t, owner(t, false), "/grants").in(store); got != want {
+				t.Errorf("after a restart: got %s, want %s", got, want)
+			}
+			plain(nil, nil).live(t) // lets go of the disk
+		})
 	}
 }

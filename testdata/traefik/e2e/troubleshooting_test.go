@@ -254,9 +254,11 @@ var ailments = map[string]func(t *testing.T) []string{
 		}
 		path := filepath.Join(folder, "state.json")
 		plain(options{"stateFile": path}, nil).live(t)
-		found(t, path, `{"format": 2}`, false)
-		walk(t, step{"203.0.113.7", &home.phone, "ha", "404"})
-		found(t, path, `{"format":`, false)
+		for _, contents := range []string{`{"letsencrypt":{}}`, `{"format": 2, "store": "x"}`} {
+			found(t, path, contents, false)
+			walk(t, step{"203.0.113.7", &home.phone, "ha", "404"})
+		}
+		found(t, path, `{"format": 1, "store": `, false)
 		walk(t, step{"203.0.113.7", &home.phone, "ha", "200"})
 		if err := os.RemoveAll(folder); err != nil {
 			t.Fatal(err)

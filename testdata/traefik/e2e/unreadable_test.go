@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -25,24 +26,26 @@ func found(t *testing.T, path, contents string, folder bool) {
 	}
 }
 
+// short finds a fingerprint among names.
+var short = regexp.MustCompile(`"sha256:[0-9a-f]{64}"`)
+
 func TestAFileThatCantBeReadIsMovedAside(t *testing.T) {
 	for _, row := range []struct {
 		name string
 		from func(whole string) string
 	}{
 		{"an empty file", func(string) string { return "" }},
-		{"no JSON", func(string) string { return "stores:\n- default\n" }},
-		{"zeros", func(whole string) string { return strings.Repeat("\x00", len(whole)) }},
+		{"zeros after the first line", func(whole string) string { return whole[:len(whole)/2] + strings.Repeat("\x00", len(whole)) }},
 		{"half of the file", func(whole string) string { return whole[:len(whole)/2] }},
 		{"all but the last brace", func(whole string) string { return strings.TrimRight(whole, "}\n") }},
 		{"the file twice", func(whole string) string { return whole + whole }},
 		{"a new file over a longer one", func(whole string) string { return whole + whole[len(whole)/2:] }},
-		{"no format", func(string) string { return "{}" }},
 		{"a negative format", func(whole string) string { return strings.Replace(whole, `"format": 1`, `"format": -1`, 1) }},
 		{"a format in words", func(whole string) string { return strings.Replace(whole, `"format": 1`, `"format": "1"`, 1) }},
 		{"an address that is none", func(whole string) string { return strings.Replace(whole, "203.0.113.7/32", "203.0.113.777/32", 1) }},
 		{"all addresses", func(whole string) string { return strings.Replace(whole, "203.0.113.7/32", "203.0.113.7/0", 1) }},
 		{"a name without its kind", func(whole string) string { return strings.Replace(whole, "cn:phone", "phone", 1) }},
+		{"a fingerprint that is too short", func(whole string) string { return short.ReplaceAllString(whole, `"sha256:abc"`) }},
 		{"a grant without an end", func(whole string) string { return strings.Replace(whole, `"expires"`, `"ends"`, 1) }},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -85,8 +88,15 @@ func TestAFileThatIsNotOursIsLeftAloneAndClosesTheLearner(t *testing.T) {
 		why    string
 	}{
 		{"the next format", func(whole string) string { return strings.Replace(whole, `"format": 1`, `"format": 2`, 1) }, false, "newer version of the plugin"},
-		{"a far newer format", func(string) string { return `{"format": 99, "grants": {"elsewhere": true}}` }, false, "newer version of the plugin"},
+		{"a far newer format", func(string) string { return `{"format": 99, "store": {"elsewhere": true}}` }, false, "newer version of the plugin"},
+		{"a newer format of lines", func(whole string) string {
+			return strings.Replace(whole, `"format": 1`, `"format": 2`, 1) + "{\"granted\":1}\n"
+		}, false, "newer version of the plugin"},
 		{"another store's file", func(whole string) string { return strings.Replace(whole, `"store": "`, `"store": "other `, 1) }, false, "a store needs a file of its own"},
+		{"Traefik's certificates", func(string) string { return `{"letsencrypt":{"Account":{"PrivateKey":"..."}}}` }, false, "it isn't a state file of this plugin's"},
+		{"no JSON", func(string) string { return "stores:\n- default\n" }, false, "it isn't a state file of this plugin's"},
+		{"zeros", func(whole string) string { return strings.Repeat("\x00", len(whole)) }, false, "it isn't a state file of this plugin's"},
+		{"an empty object", func(string) string { return "{}" }, false, "it isn't a state file of this plugin's"},
 		{"a folder", func(string) string { return "" }, true, "is a directory"},
 	} {
 		t.Run(row.name, func(t *testing.T) {

@@ -3,9 +3,11 @@ package mtlsallowlist
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
+	"fmt"
 	"net"
+	"net/netip"
 	"os"
+	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -21,10 +23,12 @@ type Redis struct {
 	Username string
 	Password string
 
-	// PasswordFile is the path of a file with the password; white space at its end doesn't count. Default: none.
+	// PasswordFile is the path of a file with the password, below /run/secrets/ or, instead, below the folder that
+	// MTLSALLOWLIST_SECRETS in Traefik's environment names; white space at its end doesn't count. Default: none.
 	PasswordFile string
 
-	// PasswordEnv is the name of an environment variable of Traefik's with the password. Default: none.
+	// PasswordEnv is the name of an environment variable of Traefik's with the password; it begins with MTLSALLOWLIST_.
+	// Default: none.
 	PasswordEnv string
 
 	// DB is the number of the database, 0 to 65535; 0 with a cluster. Default: 0.
@@ -49,7 +53,8 @@ type RedisTLS struct {
 	// them. Default: the system's.
 	CA string
 
-	// Cert and Key are the client's certificate and key, in PEM, or paths of files with them. Default: none.
+	// Cert and Key are the client's certificate and key, in PEM, or paths of files with them; the key's is one that
+	// PasswordFile could have. Default: none.
 	Cert string
 	Key  string
 
@@ -70,8 +75,12 @@ type redisSettings struct {
 	readTimeout  time.Duration
 	writeTimeout time.Duration
 	dialTimeout  time.Duration
-	text         string // the same for the same settings
+	options      map[string]redisOption // by key
+	text         string                 // the same for the same settings
 }
+
+// A redisOption is an option as it was written, and as it counts: a path, say, and what is in the file.
+type redisOption struct{ written, value string }
 
 // redis reads how a store is shared; nil if it isn't.
 func (r *reader) redis(config *Redis) *redisSettings {
@@ -80,6 +89,7 @@ func (r *reader) redis(config *Redis) *redisSettings {
 	}
 	r.unknown("redis.", r.unpooled(config.Unknown))
 	s := &redisSettings{
+		options:      map[string]redisOption{},
 		endpoints:    r.list("redis.endpoints", config.Endpoints, "localhost:6379"),
 		username:     config.Username,
 		password:     r.password(config),
@@ -88,9 +98,9 @@ func (r *reader) redis(config *Redis) *redisSettings {
 		writeTimeout: r.duration("redis.writeTimeout", config.WriteTimeout, 3*time.Second),
 		dialTimeout:  r.duration("redis.dialTimeout", config.DialTimeout, 5*time.Second),
 	}
-	for _, endpoint := range s.endpoints {
-		if !isEndpoint(endpoint) {
-			r.fault("redis.endpoints", withoutLogin(endpoint), `want host:port, e.g. "redis:6379"`)
+	for i, endpoint := range s.endpoints {
+		if endpoint != "" && !isEndpoint(endpoint) {
+			r.endpoint(i, s.endpoints)
 		}
 	}
 	if s.username != "" && s.password == "" {
@@ -99,14 +109,30 @@ func (r *reader) redis(config *Redis) *redisSettings {
 	if s.db != 0 && len(s.endpoints) > 1 {
 		r.fault("redis.db", config.DB, "has no meaning in a cluster, which several endpoints are")
 	}
-	s.text = strings.Join([]string{
-		strings.Join(s.endpoints, ","), s.username, s.password, strconv.Itoa(s.db),
-		s.readTimeout.String(), s.writeTimeout.String(), s.dialTimeout.String(),
-	}, "\n")
 	if config.TLS != nil {
 		s.tls = r.redisTLS(config.TLS, s)
 	}
+	servers := append([]string{}, s.endpoints...)
+	sort.Strings(servers)
+	s.option("redis.endpoints", "", strings.Join(servers, ","))
+	s.option("redis.username", "", s.username)
+	s.option("redis.password", fmt.Sprintf("%q %q %q", config.Password, config.PasswordFile, config.PasswordEnv), s.password)
+	s.option("redis.db", "", strconv.Itoa(s.db))
+	s.option("redis.readTimeout", "", s.readTimeout.String())
+	s.option("redis.writeTimeout", "", s.writeTimeout.String())
+	s.option("redis.dialTimeout", "", s.dialTimeout.String())
+	for _, key := range options {
+		s.text += strconv.Quote(s.options[key].value) + " "
+	}
 	return s
+}
+
+// option takes note of an option. One that is written as it counts has nothing else written.
+func (s *redisSettings) option(key, written, value string) {
+	if written == "" {
+		written = value
+	}
+	s.options[key] = redisOption{written: written, value: value}
 }
 
 // poolOptions are those of Traefik's rateLimit.redis that have nothing to set here.
@@ -121,7 +147,7 @@ func (r *reader) unpooled(unknown map[string]any) map[string]any {
 	for _, option := range poolOptions {
 		for key := range unknown {
 			if strings.EqualFold(key, option) {
-				r.faults = append(r.faults, errors.New("redis."+option+": has no meaning here: a store has two connections to Redis, whatever comes"))
+				r.refuse("redis."+option, "has no meaning here: a store has two connections to Redis, whatever comes")
 				delete(others, key)
 			}
 		}
@@ -129,18 +155,41 @@ func (r *reader) unpooled(unknown map[string]any) map[string]any {
 	return others
 }
 
-// withoutLogin returns what may be logged of a URL that was given as an endpoint.
-func withoutLogin(text string) string {
-	return text[strings.LastIndex(text, "@")+1:]
+// mayHoldSecret reports whether somebody may have put a password at a key by mistake, so that its value isn't to be told.
+func mayHoldSecret(key string) bool {
+	return strings.HasPrefix(key+".", "redis.") && !strings.HasSuffix(key, "Timeout") && key != "redis.tls.insecureSkipVerify"
 }
 
+// endpoint tells what is wrong with an endpoint, without it: it may be a URL, or the half of one, with a password in it.
+func (r *reader) endpoint(i int, endpoints []string) {
+	which := ""
+	login := ""
+	if len(endpoints) > 1 {
+		which = fmt.Sprintf("number %d: ", i+1)
+	}
+	if strings.Contains(endpoints[i], "@") || strings.Contains(endpoints[i], "://") {
+		login = "; user and password belong in redis.username and redis.passwordFile"
+	}
+	r.refuse("redis.endpoints", which+`want host:port, e.g. "redis:6379"`+login)
+}
+
+// hostBytes are what the names of hosts are made of, and those of services and containers.
+const hostBytes = "-.0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"
+
+// isEndpoint is strict: whatever gets through is logged when it can't be reached.
 func isEndpoint(text string) bool {
 	host, port, err := net.SplitHostPort(text)
 	number, notNumber := strconv.Atoi(port)
-	return err == nil && host != "" && notNumber == nil && number > 0 && number < 1<<16
+	ip, notIP := netip.ParseAddr(host)
+	if notIP == nil {
+		host = "ip" + ip.Zone()
+	}
+	isHost := host != "" && strings.Trim(host, hostBytes) == ""
+	return err == nil && isHost && notNumber == nil && number > 0 && number < 1<<16
 }
 
-// password tells no fault with the password in it.
+// password tells no fault with the password in it, nor with its file's path or its variable's name: somebody may have put it
+// there.
 func (r *reader) password(config *Redis) string {
 	given := 0
 	for _, text := range []string{config.Password, config.PasswordFile, config.PasswordEnv} {
@@ -148,25 +197,23 @@ func (r *reader) password(config *Redis) string {
 			given++
 		}
 	}
-	if given > 1 {
-		r.faults = append(r.faults, errors.New("redis.password: want one of password, passwordFile and passwordEnv"))
-	}
 	switch {
+	case given > 1:
+		r.refuse("redis.password", "want one of password, passwordFile and passwordEnv")
 	case config.PasswordFile != "":
-		data, err := os.ReadFile(config.PasswordFile)
+		password, err := readPassword(config.PasswordFile)
 		if err != nil {
-			r.fault("redis.passwordFile", config.PasswordFile, "%v", err)
-			return ""
-		}
-		password := strings.TrimRight(string(data), " \t\r\n")
-		if password == "" {
-			r.fault("redis.passwordFile", config.PasswordFile, "want a file with a password")
+			r.refuse("redis.passwordFile", err.Error())
 		}
 		return password
 	case config.PasswordEnv != "":
+		if !strings.HasPrefix(config.PasswordEnv, secretPrefix) {
+			r.refuse("redis.passwordEnv", "want the name of an environment variable of Traefik's that begins with "+secretPrefix)
+			return ""
+		}
 		password := os.Getenv(config.PasswordEnv)
 		if password == "" {
-			r.fault("redis.passwordEnv", config.PasswordEnv, "want an environment variable of Traefik's that isn't empty")
+			r.refuse("redis.passwordEnv", "want an environment variable of Traefik's that isn't empty")
 		}
 		return password
 	}
@@ -180,33 +227,39 @@ func (r *reader) redisTLS(config *RedisTLS, s *redisSettings) *tls.Config {
 	if len(ca) > 0 {
 		c.RootCAs = x509.NewCertPool()
 		if !c.RootCAs.AppendCertsFromPEM(ca) {
-			r.faults = append(r.faults, errors.New("redis.tls.ca: want certificates in PEM, or the path of a file with them"))
+			r.refuse("redis.tls.ca", "want certificates in PEM, or the path of a file with them")
 		}
 	}
 	cert, key := r.pem("redis.tls.cert", config.Cert), r.pem("redis.tls.key", config.Key)
 	if len(cert) > 0 || len(key) > 0 {
 		pair, err := tls.X509KeyPair(cert, key)
-		if err != nil {
-			r.faults = append(r.faults, errors.New("redis.tls.cert, redis.tls.key: want a certificate and its key in PEM, or the paths of files with them: "+err.Error()))
+		if err != nil { // which may quote what there is instead
+			r.refuse("redis.tls.cert, redis.tls.key", "want a certificate and its key in PEM, or the paths of files with them")
 		}
 		c.Certificates = []tls.Certificate{pair}
 	}
-	s.text += "\n" + strings.Join([]string{"tls", string(ca), string(cert), string(key), strconv.FormatBool(c.InsecureSkipVerify)}, "\n")
+	s.option("redis.tls.ca", config.CA, string(ca))
+	s.option("redis.tls.cert", config.Cert, string(cert))
+	s.option("redis.tls.key", config.Key, string(key))
+	s.option("redis.tls.insecureSkipVerify", "", strconv.FormatBool(c.InsecureSkipVerify))
 	return c
 }
 
-// pem returns what text is, or what is in the file with that path. It tells no fault with the key itself in it.
+// pem returns what text is, or what is in the file with that path. A key doesn't leave Traefik, but whoever names the host
+// could have themselves taken for Traefik there: so it is from the folder of secrets. Certificates are public.
 func (r *reader) pem(key, text string) []byte {
 	if text == "" || strings.Contains(text, "-----BEGIN") {
 		return []byte(text)
 	}
-	data, err := os.ReadFile(strings.TrimSpace(text))
-	if err != nil && key == "redis.tls.key" {
-		r.faults = append(r.faults, errors.New(key+": "+wantPEM))
-	} else if err != nil {
-		r.fault(key, text, wantPEM)
+	var data []byte
+	var err error
+	if key == "redis.tls.key" {
+		data, err = readSecret(strings.TrimSpace(text))
+	} else {
+		data, err = readFile(strings.TrimSpace(text))
+	}
+	if err != nil {
+		r.refuse(key, "want PEM, or the path of a file with it that can be read: "+err.Error())
 	}
 	return data
 }
-
-const wantPEM = "want PEM, or the path of a file with it that can be read"

@@ -48,9 +48,15 @@ type settings struct {
 	redis            *redisSettings // nil: none
 }
 
+// An error isn't to fill the log: that is how many faults are told, and how many bytes of a key or a value.
+const (
+	maxFaults = 50
+	maxQuoted = 100
+)
+
 // A reader reads texts, and collects the faults that it finds on the way.
 type reader struct {
-	faults []error
+	faults []error // maxFaults, and one more for those after them
 }
 
 // parse reads config without changing it. Its error joins all faults, each with key, value and what is wanted.
@@ -96,7 +102,7 @@ func parse(config *Config) (*settings, error) {
 	}
 	s.redis = r.redis(config.Redis)
 	if s.redis != nil && s.mode == modeStatus {
-		r.fault("redis", strings.Join(s.redis.endpoints, ","), "has no meaning in mode %q: it is for %s, %s, %s", s.mode, modeLearn, modeEnforce, modeEither)
+		r.fault("redis", "", "has no meaning in mode %q: it is for %s, %s, %s", s.mode, modeLearn, modeEnforce, modeEither)
 	}
 	if len(r.faults) > 0 {
 		return nil, errors.Join(r.faults...)
@@ -107,8 +113,31 @@ func parse(config *Config) (*settings, error) {
 	return s, nil
 }
 
+// fault tells what is wrong with the value of a key. It quotes the value, unless somebody may have put a secret there.
 func (r *reader) fault(key, value, format string, args ...any) {
-	r.faults = append(r.faults, fmt.Errorf("%s: invalid value %q: %s", key, value, fmt.Sprintf(format, args...)))
+	why := fmt.Sprintf(format, args...)
+	if mayHoldSecret(key) {
+		r.refuse(key, why)
+		return
+	}
+	r.refuse(key, fmt.Sprintf("invalid value %q: %s", shortened(value), why))
+}
+
+// refuse tells what is wrong with a key, whatever its value.
+func (r *reader) refuse(key, why string) {
+	switch {
+	case len(r.faults) < maxFaults:
+		r.faults = append(r.faults, errors.New(shortened(key)+": "+why))
+	case len(r.faults) == maxFaults:
+		r.faults = append(r.faults, errors.New("and more faults"))
+	}
+}
+
+func shortened(text string) string {
+	if len(text) > maxQuoted {
+		return text[:maxQuoted] + "…"
+	}
+	return text
 }
 
 // mode also finds the options that the mode has no use for: who sets them expects something of them.
@@ -116,14 +145,14 @@ func (r *reader) mode(config *Config) string {
 	learning := []string{modeLearn, modeEither}
 	if !slices.Contains([]string{modeLearn, modeEnforce, modeEither, modeStatus}, config.Mode) {
 		r.fault("mode", config.Mode, "want %q, %q, %q or %q", modeLearn, modeEnforce, modeEither, modeStatus)
-		return config.Mode
+		return shortened(config.Mode)
 	}
 	for _, option := range []struct {
 		key, value string
 		modes      []string
 	}{
 		{"proof", config.Proof, []string{modeLearn, modeEither, modeStatus}},
-		{"identityHeader", config.IdentityHeader, []string{modeLearn, modeEither, modeStatus}},
+		{"identityHeader", headerName(config.IdentityHeader), []string{modeLearn, modeEither, modeStatus}},
 		{"ttl", config.TTL, learning},
 		{"maxIPs", config.MaxIPs, learning},
 		{"maxIPsPerIdentity", config.MaxIPsPerIdentity, learning},
@@ -158,18 +187,28 @@ func (r *reader) proof(config *Config, s *settings) {
 		r.fault("proof", config.Proof, "want %q, %q or %q", proofCertificate, proofRequest, proofResponse)
 	}
 	anonymous := s.identityHeader == "" && s.proof != proofCertificate
+	header := headerName(config.IdentityHeader)
 	switch {
 	case config.IdentityHeader != "" && s.proof == proofCertificate:
-		r.fault("identityHeader", config.IdentityHeader, "has no meaning with proof %q", proofCertificate)
+		r.fault("identityHeader", header, "has no meaning with proof %q", proofCertificate)
 	case strings.Trim(s.identityHeader, headerBytes) != "" || config.IdentityHeader != "" && s.identityHeader == "":
-		r.fault("identityHeader", config.IdentityHeader, `want the name of a header, e.g. "X-Forwarded-User"`)
+		r.fault("identityHeader", header, `want the name of a header, e.g. "X-Forwarded-User"`)
 	case slices.Contains(secretHeaders, http.CanonicalHeaderKey(s.identityHeader)):
-		r.fault("identityHeader", config.IdentityHeader, `want a header without secrets, e.g. "X-Forwarded-User": it is logged`)
+		r.fault("identityHeader", header, `want a header without secrets, e.g. "X-Forwarded-User": it is logged`)
 	case anonymous && len(config.Identities) > 0:
 		r.fault("identities", strings.Join(config.Identities, ","), "without identityHeader a request has no identity")
 	case anonymous && s.mode == modeEither && s.proof == proofRequest:
 		r.fault("proof", config.Proof, "without identityHeader mode %q would learn everybody: want identityHeader or mode %q", modeEither, modeLearn)
 	}
+}
+
+// headerName returns what may be logged of a header's name: somebody may have put its value behind it.
+func headerName(text string) string {
+	name, value, _ := strings.Cut(text, ":")
+	if strings.TrimSpace(value) != "" {
+		return name
+	}
+	return text
 }
 
 // list trims the parts, which labels give as "a, b". A list that is there but empty is a fault: where the
@@ -183,11 +222,10 @@ func (r *reader) list(key string, texts []string, byDefault ...string) []string 
 	}
 	trimmed := []string{}
 	for _, text := range texts {
-		text = strings.TrimSpace(text)
-		if text == "" {
-			r.fault(key, strings.Join(texts, ","), "want no empty parts")
-		}
-		trimmed = append(trimmed, text)
+		trimmed = append(trimmed, strings.TrimSpace(text))
+	}
+	if slices.Contains(trimmed, "") {
+		r.fault(key, strings.Join(texts, ","), "want no empty parts")
 	}
 	return trimmed
 }

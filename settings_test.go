@@ -43,7 +43,7 @@ var faultRows = []struct {
 	{"a subnet too long", Config{Mode: "learn", IPStrategy: IPStrategy{IPv6Subnet: "129"}}, `ipStrategy.ipv6Subnet: invalid value "129"`},
 	{"a status that rejects nobody", Config{Mode: "enforce", RejectStatusCode: "200"}, `rejectStatusCode: invalid value "200": want a whole number from 400 to 599`},
 	{"an option without meaning in its mode", Config{Mode: "enforce", TTL: "1h"}, `ttl: invalid value "1h": has no meaning in mode "enforce"`},
-	{"an unknown option", Config{Mode: "enforce", Unknown: map[string]any{"vault": "/x"}}, `vault: invalid value "/x": unknown option: want one of mode, store`},
+	{"an unknown option", Config{Mode: "enforce", Unknown: map[string]any{"vault": "/x"}}, `vault: unknown option: want one of mode, store`},
 	{"proof in a mode without", Config{Mode: "enforce", Proof: "certificate"}, `proof: invalid value "certificate": has no meaning in mode "enforce"`},
 	{"an unknown proof", Config{Mode: "status", Proof: "cookie"}, `proof: invalid value "cookie": want "certificate", "request" or "response"`},
 	{"no proof but a space", Config{Mode: "status", Proof: " "}, `proof: invalid value " ": want "certificate", "request" or "response"`},
@@ -65,27 +65,27 @@ var faultRows = []struct {
 	{"a state file of spaces", Config{Mode: "learn", StateFile: " "}, `stateFile: invalid value " ": want a path`},
 	{"a store twice", Config{Mode: "enforce", Store: []string{"a", "b", "a"}}, `store: invalid value "a,b,a": want each once`},
 	{"a misspelt option", Config{Mode: "enforce", Unknown: map[string]any{"sourceRnage": "x"}}, `did you mean "sourceRange"?`},
-	{"an option at the wrong depth", Config{Mode: "enforce", Unknown: map[string]any{"depth": 1}}, `depth: invalid value "1": unknown option: did you mean "ipStrategy.depth"?`},
-	{"a misspelt option of ipStrategy", Config{Mode: "enforce", IPStrategy: IPStrategy{Unknown: map[string]any{"dept": 1}}}, `ipStrategy.dept: invalid value "1": unknown option: did you mean "ipStrategy.depth"?`},
-	{"an unknown option with a secret below it", Config{Mode: "enforce", Unknown: map[string]any{"vault": map[string]any{"password": "x"}}}, `vault: invalid value "": unknown option`},
-	{"Redis without a port", Config{Mode: "learn", Redis: &Redis{Endpoints: []string{"redis"}}}, `redis.endpoints: invalid value "redis": want host:port, e.g. "redis:6379"`},
-	{"Redis without a host", Config{Mode: "learn", Redis: &Redis{Endpoints: []string{":6379"}}}, `redis.endpoints: invalid value ":6379": want host:port`},
-	{"Redis at a port too high", Config{Mode: "learn", Redis: &Redis{Endpoints: []string{"redis:65536"}}}, `redis.endpoints: invalid value "redis:65536": want host:port`},
-	{"Redis at a port by name", Config{Mode: "learn", Redis: &Redis{Endpoints: []string{"redis:redis"}}}, `redis.endpoints: invalid value "redis:redis": want host:port`},
-	{"a second Redis without a port", Config{Mode: "learn", Redis: &Redis{Endpoints: []string{"[::1]:6379", "::1"}}}, `redis.endpoints: invalid value "::1": want host:port`},
-	{"Redis nowhere", Config{Mode: "learn", Redis: &Redis{Endpoints: []string{}}}, `redis.endpoints: invalid value "": want at least one`},
-	{"a URL with a password", Config{Mode: "learn", Redis: &Redis{Endpoints: []string{"redis://a:hunter2@redis:6379/0"}}}, `redis.endpoints: invalid value "redis:6379/0": want host:port`},
-	{"a database of a cluster", Config{Mode: "learn", Redis: &Redis{Endpoints: []string{"a:1", "b:1"}, DB: "1"}}, `redis.db: invalid value "1": has no meaning in a cluster`},
-	{"a database by name", Config{Mode: "learn", Redis: &Redis{DB: "main"}}, `redis.db: invalid value "main": want a whole number from 0 to 65535`},
-	{"a user without a password", Config{Mode: "learn", Redis: &Redis{Username: "traefik"}}, `redis.username: invalid value "traefik": want a password, too`},
+	{"an option at the wrong depth", Config{Mode: "enforce", Unknown: map[string]any{"depth": 1}}, `depth: unknown option: did you mean "ipStrategy.depth"?`},
+	{"a misspelt option of ipStrategy", Config{Mode: "enforce", IPStrategy: IPStrategy{Unknown: map[string]any{"dept": 1}}}, `ipStrategy.dept: unknown option: did you mean "ipStrategy.depth"?`},
+	{"an unknown option with a secret below it", Config{Mode: "enforce", Unknown: map[string]any{"vault": map[string]any{"password": "x"}}}, `vault: unknown option`},
+	{"Redis without a port", Config{Mode: "learn", Redis: &Redis{Endpoints: []string{"redis"}}}, `redis.endpoints: want host:port, e.g. "redis:6379"`},
+	{"Redis without a host", Config{Mode: "learn", Redis: &Redis{Endpoints: []string{":6379"}}}, `redis.endpoints: want host:port`},
+	{"Redis at a port too high", Config{Mode: "learn", Redis: &Redis{Endpoints: []string{"redis:65536"}}}, `redis.endpoints: want host:port`},
+	{"Redis at a port by name", Config{Mode: "learn", Redis: &Redis{Endpoints: []string{"redis:redis"}}}, `redis.endpoints: want host:port`},
+	{"a second Redis without a port", Config{Mode: "learn", Redis: &Redis{Endpoints: []string{"[::1]:6379", "::1"}}}, `redis.endpoints: number 2: want host:port`},
+	{"Redis nowhere", Config{Mode: "learn", Redis: &Redis{Endpoints: []string{}}}, `redis.endpoints: want at least one`},
+	{"a URL with a password", Config{Mode: "learn", Redis: &Redis{Endpoints: []string{"redis://a:hunter2@redis:6379/0"}}}, `redis.endpoints: want host:port`},
+	{"a database of a cluster", Config{Mode: "learn", Redis: &Redis{Endpoints: []string{"a:1", "b:1"}, DB: "1"}}, `redis.db: has no meaning in a cluster`},
+	{"a database by name", Config{Mode: "learn", Redis: &Redis{DB: "main"}}, `redis.db: want a whole number from 0 to 65535`},
+	{"a user without a password", Config{Mode: "learn", Redis: &Redis{Username: "traefik"}}, `redis.username: want a password, too`},
 	{"two passwords", Config{Mode: "learn", Redis: &Redis{Password: "hunter2", PasswordEnv: "HOME"}}, `redis.password: want one of password, passwordFile and passwordEnv`},
-	{"a password in no file", Config{Mode: "learn", Redis: &Redis{PasswordFile: "/nowhere/password"}}, `redis.passwordFile: invalid value "/nowhere/password": open /nowhere/password: no such file`},
-	{"a password in an empty file", Config{Mode: "learn", Redis: &Redis{PasswordFile: os.DevNull}}, `redis.passwordFile: invalid value "/dev/null": want a file with a password`},
-	{"a password in an empty variable", Config{Mode: "learn", Redis: &Redis{PasswordEnv: "MTLSALLOWLIST_UNSET"}}, `redis.passwordEnv: invalid value "MTLSALLOWLIST_UNSET": want an environment variable`},
+	{"a password in no file", Config{Mode: "learn", Redis: &Redis{PasswordFile: "/run/secrets/no such file"}}, `redis.passwordFile: no such file`},
+	{"a password in a file that is no secret", Config{Mode: "learn", Redis: &Redis{PasswordFile: os.DevNull}}, `redis.passwordFile: want the path of a file below /run/secrets/`},
+	{"a password in an empty variable", Config{Mode: "learn", Redis: &Redis{PasswordEnv: "MTLSALLOWLIST_UNSET"}}, `redis.passwordEnv: want an environment variable`},
 	{"a wait in words", Config{Mode: "learn", Redis: &Redis{ReadTimeout: "soon"}}, `redis.readTimeout: invalid value "soon": want a positive duration`},
 	{"waiting for ever", Config{Mode: "learn", Redis: &Redis{WriteTimeout: "0", DialTimeout: "-1s"}}, `redis.writeTimeout: invalid value "0" & redis.dialTimeout: invalid value "-1s"`},
 	{"an authority that is none", Config{Mode: "learn", Redis: &Redis{TLS: &RedisTLS{CA: "-----BEGIN hunter2"}}}, `redis.tls.ca: want certificates in PEM, or the path of a file with them`},
-	{"an authority in no file", Config{Mode: "learn", Redis: &Redis{TLS: &RedisTLS{CA: "/nowhere/ca.pem"}}}, `redis.tls.ca: invalid value "/nowhere/ca.pem": want PEM, or the path of a file with it that can be read`},
+	{"an authority in no file", Config{Mode: "learn", Redis: &Redis{TLS: &RedisTLS{CA: "/nowhere/ca.pem"}}}, `redis.tls.ca: want PEM, or the path of a file with it that can be read`},
 	{"a client's certificate without its key", Config{Mode: "learn", Redis: &Redis{TLS: &RedisTLS{Cert: "-----BEGIN CERTIFICATE-----"}}}, `redis.tls.cert, redis.tls.key: want a certificate and its key in PEM`},
 	{"a client's key that is none", Config{Mode: "learn", Redis: &Redis{TLS: &RedisTLS{Key: "hunter2"}}}, `redis.tls.key: want PEM, or the path of a file with it`},
 	{"neither verified nor not", Config{Mode: "learn", Redis: &Redis{TLS: &RedisTLS{InsecureSkipVerify: "maybe"}}}, `redis.tls.insecureSkipVerify: invalid value "maybe": want true or false`},
@@ -93,7 +93,7 @@ var faultRows = []struct {
 	{"a pool as labels give it", Config{Mode: "learn", Redis: &Redis{Unknown: map[string]any{"minidleconns": "1", "maxActiveConns": "2"}}}, `redis.minIdleConns: has no meaning here & redis.maxActiveConns: has no meaning here`},
 	{"a misspelt password", Config{Mode: "learn", Redis: &Redis{Unknown: map[string]any{"pasword": "hunter2"}}}, `redis.pasword: unknown option: did you mean "redis.password"?`},
 	{"a misspelt option of Redis's TLS", Config{Mode: "learn", Redis: &Redis{TLS: &RedisTLS{Unknown: map[string]any{"certt": "hunter2"}}}}, `redis.tls.certt: unknown option: did you mean "redis.tls.cert"?`},
-	{"Redis on a status page", Config{Mode: "status", Redis: &Redis{}}, `redis: invalid value "localhost:6379": has no meaning in mode "status": it is for learn, enforce, either`},
+	{"Redis on a status page", Config{Mode: "status", Redis: &Redis{}}, `redis: has no meaning in mode "status": it is for learn, enforce, either`},
 	{"several faults at once", Config{Mode: "lern", TTL: "x", MaxIPs: "y", Unknown: map[string]any{"a": 1, "b": 2}}, `mode: & ttl: & maxIPs: & a: & b: `},
 }
 
@@ -189,7 +189,8 @@ func TestValuesAsLabelsGiveThem(t *testing.T) {
 }
 
 func TestHowRedisIsReached(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "password")
+	t.Setenv("MTLSALLOWLIST_SECRETS", t.TempDir())
+	file := filepath.Join(os.Getenv("MTLSALLOWLIST_SECRETS"), "password")
 	if err := os.WriteFile(file, []byte(" secret \r\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -274,8 +275,7 @@ func TestUnknownOptionsComeInOrder(t *testing.T) {
 		fault, _, _ := strings.Cut(line, ": unknown option")
 		got = append(got, fault)
 	}
-	want := `zz1: invalid value "x", zz2: invalid value "true", zz3: invalid value "4", zz4: invalid value "5", ` +
-		`zz5: invalid value "6.5", zz6: invalid value "", zz7: invalid value "", zz8: invalid value ""`
+	want := "zz1, zz2, zz3, zz4, zz5, zz6, zz7, zz8"
 	if strings.Join(got, ", ") != want {
 		t.Errorf("got %s, want %s", strings.Join(got, ", "), want)
 	}
@@ -321,7 +321,7 @@ func FuzzConfig(f *testing.F) {
 			t.Errorf("%+v became %+v", config, s)
 		}
 		config.Unknown = map[string]any{unknown: "x"}
-		if _, err := parse(config); err == nil || !strings.Contains(err.Error(), unknown+": ") {
+		if _, err := parse(config); err == nil || !strings.Contains(err.Error(), shortened(unknown)+": ") {
 			t.Errorf("the unknown key %q gave %v", unknown, err)
 		}
 	})

@@ -16,7 +16,8 @@ var options = []string{
 	"redis.readTimeout", "redis.writeTimeout", "redis.dialTimeout",
 }
 
-// unknown finds keys that are no option, in order, and names the option that each may have been meant for.
+// unknown finds keys that are no option, in order, and names the option that each may have been meant for. It never tells
+// a value: what is misspelt, or at the wrong depth, may be a password.
 func (r *reader) unknown(parent string, values map[string]any) {
 	keys := []string{}
 	for key := range values {
@@ -24,16 +25,10 @@ func (r *reader) unknown(parent string, values map[string]any) {
 	}
 	sort.Strings(keys)
 	for _, key := range keys {
-		value := ""
-		switch values[key].(type) {
-		case string, bool, int, int64, float64:
-			value = fmt.Sprint(values[key])
+		if len(r.faults) > maxFaults {
+			return // no more are told
 		}
-		if strings.HasPrefix(parent, "redis.") { // what is misspelt may be a password
-			r.faults = append(r.faults, fmt.Errorf("%s%s: unknown option: %s", parent, key, suggestion(parent+key)))
-			continue
-		}
-		r.fault(parent+key, value, "unknown option: %s", suggestion(parent+key))
+		r.refuse(parent+key, "unknown option: "+suggestion(shortened(parent+key)))
 	}
 }
 

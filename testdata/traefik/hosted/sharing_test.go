@@ -39,7 +39,7 @@ func shareByOwnRedis(t *testing.T, configuration dynamic.Configuration) bool {
 		}
 		if address == "" {
 			address = startExampleRedis(t).Address
-			t.Setenv("REDIS_PASSWORD", redisPassword)
+			t.Setenv("MTLSALLOWLIST_REDIS_PASSWORD", redisPassword)
 		}
 		options["endpoints"] = []any{address}
 	}
@@ -104,7 +104,7 @@ func TestMetricsOfASharedStore(t *testing.T) {
 
 // TestWhereThePasswordMayComeFrom is about Traefik's part; the plugin's own ways are in the examples.
 func TestWhereThePasswordMayComeFrom(t *testing.T) {
-	t.Setenv("REDIS_PASSWORD", redisPassword)
+	t.Setenv("MTLSALLOWLIST_REDIS_PASSWORD", redisPassword)
 	const file, cluster, secret = "redis/dynamic.yml", "redis/mtlsallowlist.yaml", "urn:k8s:secret:redis:password"
 	for _, c := range []struct {
 		name     string
@@ -113,10 +113,10 @@ func TestWhereThePasswordMayComeFrom(t *testing.T) {
 		old, new string
 		want     any
 	}{
-		{"a template in a file", readRedisFile, file, "passwordEnv: REDIS_PASSWORD", `password: '{{ env "REDIS_PASSWORD" }}'`, redisPassword},
-		{"a variable in a file stays as it is", readRedisFile, file, "passwordEnv: REDIS_PASSWORD", "password: ${REDIS_PASSWORD}", "${REDIS_PASSWORD}"},
+		{"a template in a file", readRedisFile, file, "passwordEnv: MTLSALLOWLIST_REDIS_PASSWORD", `password: '{{ env "MTLSALLOWLIST_REDIS_PASSWORD" }}'`, redisPassword},
+		{"a variable in a file stays as it is", readRedisFile, file, "passwordEnv: MTLSALLOWLIST_REDIS_PASSWORD", "password: ${MTLSALLOWLIST_REDIS_PASSWORD}", "${MTLSALLOWLIST_REDIS_PASSWORD}"},
 		{"a secret in Kubernetes", readKubernetesRedis, cluster, secret, secret, redisPassword},
-		{"a variable in Kubernetes stays as it is", readKubernetesRedis, cluster, secret, "${REDIS_PASSWORD}", "${REDIS_PASSWORD}"},
+		{"a variable in Kubernetes stays as it is", readKubernetesRedis, cluster, secret, "${MTLSALLOWLIST_REDIS_PASSWORD}", "${MTLSALLOWLIST_REDIS_PASSWORD}"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			data, err := fs.ReadFile(examplesFolder(), c.file)

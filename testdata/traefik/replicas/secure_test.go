@@ -1,12 +1,15 @@
 package replicas
 
 import (
+	"bytes"
+	"io"
 	"maps"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
@@ -56,7 +59,8 @@ func TestTLSWithAClientCertificateAndTheLeastRules(t *testing.T) {
 	server.CLI("ACL", "SETUSER", "default", "resetkeys", "-@write") // nobody else writes
 	server.CLI("CONFIG", "RESETSTAT")
 
-	t.Setenv("REDIS_PASSWORD", "correct horse")
+	t.Setenv("MTLSALLOWLIST_REDIS_PASSWORD", "correct horse")
+	t.Setenv("MTLSALLOWLIST_SECRETS", dir)
 	shared := redisOptions(server)
 	shared["username"] = "traefik"
 	shared["db"] = 3
@@ -67,7 +71,7 @@ func TestTLSWithAClientCertificateAndTheLeastRules(t *testing.T) {
 	households := []household{}
 	for key, value := range map[string]string{
 		"password":     "correct horse",
-		"passwordEnv":  "REDIS_PASSWORD",
+		"passwordEnv":  "MTLSALLOWLIST_REDIS_PASSWORD",
 		"passwordFile": at("password"),
 	} {
 		own := maps.Clone(shared)
@@ -120,6 +124,110 @@ func TestTLSWithAClientCertificateAndTheLeastRules(t *testing.T) {
 	if got := strings.Count(strings.Join(server.Clients(), "\n"), "db=3"); got != 6 {
 		t.Errorf("got %d connections with that db, want 2 of each Traefik: %q", got, server.Clients())
 	}
+}
+
+// TestSecretsOfTraefikGoToNobodysHost has somebody who may write a middleware name a host of theirs for what Traefik knows.
+func TestSecretsOfTraefikGoToNobodysHost(t *testing.T) {
+	const secret = "correct-horse"
+	dir := t.TempDir()
+	t.Setenv("MTLSALLOWLIST_SECRETS", filepath.Join(dir, "secrets"))
+	t.Setenv("MTLSALLOWLIST_PASSWORD", "meant for Redis")
+	t.Setenv("CF_DNS_API_TOKEN", secret)
+	if err := os.Mkdir(filepath.Join(dir, "secrets"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"token", "secrets/token"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("eyJ."+secret+".x\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink("../token", filepath.Join(dir, "secrets", "link")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "secrets", "password"), []byte("meant for Redis\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	evil := startEar(t)
+	at := func(option string, value any) household {
+		return household{redis: options{"endpoints": evil.Addr().String(), option: value}}
+	}
+	r := start(t, household{})[0]
+	for _, row := range []struct {
+		name string
+		h    household
+		want string // in the log
+	}{
+		{"a variable", at("passwordEnv", "CF_DNS_API_TOKEN"), "redis.passwordEnv: want the name of an environment variable of Traefik's that begins with MTLSALLOWLIST_"},
+		{"a file", at("passwordFile", filepath.Join(dir, "token")), "redis.passwordFile: want the path of a file below /run/secrets/"},
+		{"a file by a way around", at("passwordFile", dir+"/secrets/../token"), "redis.passwordFile: want the path of a file below /run/secrets/"},
+		{"a file by a link", at("passwordFile", filepath.Join(dir, "secrets", "link")), "redis.passwordFile: want the path of a file below /run/secrets/"},
+		{"a token among the secrets", at("passwordFile", filepath.Join(dir, "secrets", "token")), "redis.passwordFile: want a password, not a token"},
+		{"all variables", at("passwordFile", "/proc/self/environ"), "redis.passwordFile: want the path of a file below /run/secrets/"},
+		{"what has no end", at("tls", options{"ca": "/dev/zero"}), "redis.tls.ca: want PEM, or the path of a file with it that can be read: want a regular file"},
+		{"a key", at("tls", options{"key": filepath.Join(home.dir, "server-key.pem"), "cert": filepath.Join(home.dir, "server.pem")}), "redis.tls.key: want PEM, or the path of a file with it that can be read: want the path of a file below"},
+	} {
+		before := r.Log().Count(row.want)
+		r.configure(row.h)
+		if got := r.asks("203.0.113.1"); got != "404" {
+			t.Errorf("%s: got %s, want no router", row.name, got)
+		}
+		r.awaitLines(before+1, row.want)
+	}
+	r.told(0, secret)
+	if got := evil.heard(); got != "" {
+		t.Errorf("the host heard %q, want nothing", got)
+	}
+	for option, value := range map[string]string{"passwordEnv": "MTLSALLOWLIST_PASSWORD", "passwordFile": filepath.Join(dir, "secrets", "password")} {
+		r.configure(at(option, value))
+		eventually(t, "the host hears what "+option+" may tell", func() bool { return strings.Contains(evil.heard(), "AUTH\r\n$15\r\nmeant for Redis\r\n") })
+		evil.forget()
+	}
+}
+
+// An ear is a host that never answers.
+type ear struct {
+	net.Listener
+	mu   sync.Mutex
+	said bytes.Buffer
+}
+
+func startEar(t *testing.T) *ear {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &ear{Listener: listener}
+	t.Cleanup(func() { _ = e.Close() })
+	go func() {
+		for {
+			conn, err := e.Accept()
+			if err != nil {
+				return
+			}
+			go func() { _, _ = io.Copy(e, conn) }()
+		}
+	}()
+	return e
+}
+
+// Write takes what comes on any connection.
+func (e *ear) Write(data []byte) (int, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.said.Write(data)
+}
+
+func (e *ear) heard() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.said.String()
+}
+
+func (e *ear) forget() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.said.Reset()
 }
 
 // TestRedisIsNotTrusted has Traefiks refuse a server, or be refused, and go on alone.

@@ -79,7 +79,8 @@ type Config struct {
 	// file, a file one store. Default: none. Only in the modes learn and either.
 	StateFile string
 
-	// Redis shares the store between the replicas of Traefik. Default: none. Not in mode status.
+	// Redis shares the store between the replicas of Traefik. All middlewares of a store that have it have the same.
+	// Default: none. Not in mode status.
 	Redis *Redis
 
 	// Unknown takes the keys that are no option, so that New can refuse them.
@@ -121,6 +122,9 @@ func newHandler(ctx context.Context, next http.Handler, config *Config, name str
 		return nil, fmt.Errorf("mtlsallowlist: middleware %q: %w", name, err)
 	}
 	s.name = name
+	if err := claimRedis(ctx, s); err != nil {
+		return nil, fmt.Errorf("mtlsallowlist: middleware %q: %w", name, err)
+	}
 	log = log.With("middleware", name)
 	var unproven http.Handler
 	switch s.mode {

@@ -36,14 +36,15 @@ var noTerms = terms{limits: limits{ttl: maxTTL, maxIPs: maxShared}, allowPrivate
 // stores is the one piece of state of the package. It has to be package-level: Traefik makes new handlers
 // at every reload, and what was learned must be there for them.
 var stores = struct {
-	mu     sync.Mutex
-	byName map[string]*store
-	files  map[string]*stateFile // by path
+	mu      sync.Mutex
+	byName  map[string]*store
+	files   map[string]*stateFile // by path
+	sharers map[string][]sharer   // by the name of the store
 
 	linking sync.Mutex       // held for a moment only, since learners wait for it
 	links   map[string]*link // by the name of the store
 	linkID  int              // the last
-}{byName: map[string]*store{}, files: map[string]*stateFile{}, links: map[string]*link{}}
+}{byName: map[string]*store{}, files: map[string]*stateFile{}, sharers: map[string][]sharer{}, links: map[string]*link{}}
 
 func newStore(name string) *store {
 	return &store{name: name, list: newAllowlist(), nobody: newNobody(), counts: newCounts(), journal: newJournal(), sharing: newSharing(), terms: noTerms}

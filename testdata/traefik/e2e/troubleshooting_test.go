@@ -277,6 +277,7 @@ var ailments = map[string]func(t *testing.T) []string{
 			plain(options{"redis": sharing}, nil).live(t)
 			walk(t, step{"203.0.113.7", &home.phone, "ha", "200"}, step{"203.0.113.7", nil, "photos", "200"})
 		}
+		plain(options{"redis": options{"endpoints": server.Address}}, options{"redis": options{"endpoints": server.Address, "db": 1}}).live(t)
 		return nil
 	},
 }

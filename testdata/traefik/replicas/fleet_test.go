@@ -18,10 +18,11 @@ type options = map[string]any
 
 // A household is the configuration of a Traefik: Home Assistant behind mutual TLS, photos hidden, and a status page.
 type household struct {
-	learner options // more than mode
-	redis   options // nil: none
-	hidden  int     // how many more hidden hosts there are, each with a middleware of its own
-	static  options // of Traefik
+	learner  options // more than mode
+	enforcer options // likewise
+	redis    options // nil: none
+	hidden   int     // how many more hidden hosts there are, each with a middleware of its own
+	static   options // of Traefik
 }
 
 // redisOptions are those for some servers.
@@ -40,6 +41,7 @@ func (h household) dynamic() options {
 	if h.redis != nil {
 		learner["redis"], enforcer["redis"] = h.redis, h.redis
 	}
+	maps.Copy(enforcer, h.enforcer)
 	plugin := func(o options) options { return options{"plugin": options{"mtlsallowlist": o}} }
 	middlewares := options{"learn": plugin(learner), "enforce": plugin(enforcer), "page": plugin(options{"mode": "status"})}
 	router := func(host, entryPoint, service, middleware string) options {

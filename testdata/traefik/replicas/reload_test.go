@@ -82,6 +82,49 @@ func TestReloadsKeepTheConnections(t *testing.T) {
 	}
 }
 
+// TestOneStoreHasOneRedis has a learner and an enforcer of a store differ in how they share it. Whichever Traefik makes last
+// is refused, until a reload, which may change the settings of both.
+func TestOneStoreHasOneRedis(t *testing.T) {
+	server := redis.Start(t)
+	h := household{redis: redisOptions(server)}
+	r := startShared(t, 1, h)[0]
+	r.learn("203.0.113.1")
+	r.want("200", "203.0.113.1")
+
+	other := redisOptions(server)
+	other["db"] = 1
+	other["password"] = "correct horse" // which nobody is told
+	torn := h
+	torn.enforcer = options{"redis": other}
+	r.configure(torn)
+	closed := 0
+	for _, got := range []string{r.proves("203.0.113.1"), r.asks("203.0.113.1")} {
+		if got == "404" {
+			closed++
+		} else if got != "200" && got != "403" {
+			t.Errorf("got %s, want a router that serves or none", got)
+		}
+	}
+	if closed != 1 {
+		t.Errorf("got %d routers without their middleware, want 1", closed)
+	}
+	r.awaitLines(1, "is shared by other settings already", "learn@file", "enforce@file", "they differ in redis.password, redis.db;")
+	r.told(0, "correct horse")
+
+	changed := h
+	changed.redis = redisOptions(server)
+	changed.redis["db"] = 2
+	told := r.Log().Count("by other settings already")
+	r.configure(changed)
+	r.learn("203.0.113.2")
+	r.want("200", "203.0.113.1", "203.0.113.2")
+	eventually(t, "all connections are to the other db", func() bool {
+		clients := server.Clients()
+		return len(clients) == 2 && strings.Count(strings.Join(clients, "\n"), " db=2 ") == 2
+	})
+	r.told(told, "by other settings already")
+}
+
 // TestRedisAtTheLearnerAlone has the enforcer and the status page of a store share what its learner shares.
 func TestRedisAtTheLearnerAlone(t *testing.T) {
 	server := redis.Start(t)

@@ -277,9 +277,14 @@ func (c cluster) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 		<-req.Context().Done()
 		return
 	}
-	items := c[path.Base(req.URL.Path)]
-	if items == nil {
-		items = []any{}
+	items := []any{}
+	_, namespace, _ := strings.Cut(req.URL.Path, "/namespaces/")
+	namespace, _, within := strings.Cut(namespace, "/")
+	for _, item := range c[path.Base(req.URL.Path)] {
+		metadata, _ := item.(map[string]any)["metadata"].(map[string]any)
+		if !within || metadata["namespace"] == namespace {
+			items = append(items, item)
+		}
 	}
 	json.NewEncoder(rw).Encode(map[string]any{"metadata": map[string]any{"resourceVersion": "1"}, "items": items})
 }

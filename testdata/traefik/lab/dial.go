@@ -62,22 +62,30 @@ func ProxyHeader(source netip.Addr) *proxyproto.Header {
 	return header
 }
 
-// RawHTTP sends request as it stands to target, as from the source address from (empty: loopback, without a PROXY
-// header) and through TLS where config is given, and returns all bytes until the other side closes the connection:
-// request should ask for that. With an error it returns what had arrived by then.
+// Dial connects to target, as from the source address from (empty: loopback, without a PROXY header) and through TLS
+// where config is given. The connection is the caller's to close; it ends with ctx.
+func Dial(ctx context.Context, target, from string, config *tls.Config) (net.Conn, error) {
+	socket, err := dial(ctx, "", target, from)
+	if err != nil {
+		return nil, err
+	}
+	context.AfterFunc(ctx, func() { socket.Close() })
+	if config == nil {
+		return socket, nil
+	}
+	return tls.Client(socket, config), nil
+}
+
+// RawHTTP sends request as it stands by a connection of Dial, and returns all bytes until the other side closes the
+// connection: request should ask for that. With an error it returns what had arrived by then.
 func RawHTTP(ctx context.Context, target, from string, config *tls.Config, request string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	socket, err := dial(ctx, "", target, from)
+	conn, err := Dial(ctx, target, from, config)
 	if err != nil {
 		return "", err
 	}
-	defer socket.Close()
-	defer context.AfterFunc(ctx, func() { socket.Close() })()
-	conn := socket
-	if config != nil {
-		conn = tls.Client(conn, config)
-	}
+	defer conn.Close()
 	if _, err := io.WriteString(conn, request); err != nil {
 		return "", err
 	}

@@ -63,18 +63,10 @@ type outpost struct {
 	dir string // with the server's certificate for *.example.com, server.pem and server-key.pem
 }
 
-// startExample runs traefik.yml and dynamic.yml of a folder below examples/, the first one also with the pairs of texts
-// replaced. Of both, it replaces what a test can't have: the plugin from the catalog, the address to listen at, the
-// certificate resolver, paths, and services.
-func startExample(t *testing.T, folder string, pairs ...string) *outpost {
+// exampleStatic returns the static configuration of a folder below examples/, with its pairs of texts replaced, and with
+// the plugin, the entry point and the dynamic configuration as they are in the laboratory.
+func exampleStatic(t *testing.T, folder string, pairs ...string) map[string]any {
 	t.Helper()
-	o := &outpost{dir: t.TempDir()}
-	server, key := examplesCertificate(t)
-	for name, pem := range map[string][]byte{"ca.pem": home.ca.PEM(), "server.pem": server, "server-key.pem": key} {
-		if err := os.WriteFile(filepath.Join(o.dir, name), pem, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
 	text := replaced(t, exampleFile(t, folder+"/traefik.yml"), append(pairs,
 		"  plugins:\n", "  localPlugins:\n",
 		"      version: v0.1.0\n", "",
@@ -89,6 +81,22 @@ func startExample(t *testing.T, folder string, pairs ...string) *outpost {
 		t.Fatalf("%s/traefik.yml has no certificate resolver", folder)
 	}
 	delete(static, "certificatesResolvers")
+	return static
+}
+
+// startExample runs traefik.yml and dynamic.yml of a folder below examples/, the first one also with the pairs of texts
+// replaced. Of both, it replaces what a test can't have: the plugin from the catalog, the address to listen at, the
+// certificate resolver, paths, and services.
+func startExample(t *testing.T, folder string, pairs ...string) *outpost {
+	t.Helper()
+	o := &outpost{dir: t.TempDir()}
+	server, key := examplesCertificate(t)
+	for name, pem := range map[string][]byte{"ca.pem": home.ca.PEM(), "server.pem": server, "server-key.pem": key} {
+		if err := os.WriteFile(filepath.Join(o.dir, name), pem, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	static := exampleStatic(t, folder, pairs...)
 	const resolver = "        certResolver: letsencrypt\n"
 	certificate := fmt.Sprintf("{certFile: %s/server.pem, keyFile: %s/server-key.pem}", o.dir, o.dir)
 	dynamic := replaced(t, exampleFile(t, folder+"/dynamic.yml"),

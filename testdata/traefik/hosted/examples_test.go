@@ -20,6 +20,7 @@ import (
 	"github.com/traefik/traefik/v3/cmd"
 	"github.com/traefik/traefik/v3/pkg/config/dynamic"
 	"github.com/traefik/traefik/v3/pkg/config/runtime"
+	"github.com/traefik/traefik/v3/pkg/config/static"
 	"github.com/traefik/traefik/v3/pkg/plugins"
 	internal "github.com/traefik/traefik/v3/pkg/provider/traefik"
 	"github.com/traefik/traefik/v3/pkg/safe"
@@ -152,11 +153,18 @@ func check(e example) (dynamic.Configuration, error) {
 	return configuration, checkRouters(e, configuration)
 }
 
-// checkStatic wants the plugin alone, under the name that the dynamic configurations use.
+// checkStatic wants the plugin alone, under the name that the dynamic configurations use, and the settings that the readme
+// asks for.
 func checkStatic(e example) error {
 	e.static.SetEffectiveConfiguration()
 	if err := e.static.ValidateConfiguration(); err != nil {
 		return err
+	}
+	if !strict(e) {
+		return errors.New("core.strictTLSOptions is not set")
+	}
+	if got := e.static.EntryPoints["websecure"].HTTP.AliasHeadersStrategy; got != static.AliasHeadersStrategyDelete {
+		return fmt.Errorf("got aliasHeadersStrategy %q, want delete", got)
 	}
 	experimental := e.static.Experimental
 	if experimental == nil || len(experimental.Plugins)+len(experimental.LocalPlugins) != 1 {
@@ -175,6 +183,9 @@ func checkStatic(e example) error {
 	return nil
 }
 
+// strict reports whether Traefik closes routers with conflicting TLS options.
+func strict(e example) bool { return e.static.Core != nil && e.static.Core.StrictTLSOptions }
+
 // aggregate has Traefik put together the configurations of all providers, its own internal one included.
 func aggregate(e example) (dynamic.Configuration, error) {
 	var entryPoints []string
@@ -186,7 +197,7 @@ func aggregate(e example) (dynamic.Configuration, error) {
 	pool := safe.NewPool(context.Background())
 	defer pool.Stop()
 	// Nothing is put together before the internal provider's is there, which comes last.
-	watcher := server.NewConfigurationWatcher(pool, given{e}, entryPoints, "internal", e.static.Core != nil && e.static.Core.StrictTLSOptions)
+	watcher := server.NewConfigurationWatcher(pool, given{e}, entryPoints, "internal", strict(e))
 	configurations := make(chan dynamic.Configuration, 1)
 	watcher.AddListener(func(c dynamic.Configuration) { configurations <- c })
 	watcher.Start()
@@ -273,7 +284,11 @@ func checkRouters(e example, configuration dynamic.Configuration) error {
 		if own := e.dynamic[providerName].TLS; router.TLS.CertResolver == "" && (own == nil || len(own.Certificates) == 0) {
 			fault("neither a certificate resolver nor a certificate")
 		}
-		// Traefik has resolved them: they are the default ones if two routers of a host don't agree.
+		if router.TLS.ConflictingOptions {
+			fault("another router of its host has other TLS options than %q: Traefik closes both", router.TLS.Options)
+			continue
+		}
+		// Traefik has resolved them.
 		resolved, ok := configuration.TLS.Options[router.TLS.ResolvedOptions]
 		asks := resolved.ClientAuth.ClientAuthType == "RequireAndVerifyClientCert" && len(resolved.ClientAuth.CAFiles) > 0
 		if !ok || (mode != "enforce" && options["proof"] == nil) != asks {
@@ -387,8 +402,13 @@ func TestMistakesInExamplesAreNoticed(t *testing.T) {
 		{"an unknown key of compose", "docker-compose", compose, "    ports:", "    port:", "additional properties 'port' not allowed"},
 		{"a volume that nobody made", "docker-compose", compose, "  state:\n", "", "undefined volume state"},
 		{"an unknown middleware", "docker-compose", compose, "nextcloud.middlewares=enforce", "nextcloud.middlewares=enfore", `its middlewares are [enfore], got mode "<nil>"`},
-		{"a second router for a learner's host", "docker-compose", compose, "Host(`cloud.example.com`)", "Host(`home.example.com`)", `its TLS options are "mtls@file", in the end "default"`},
+		{"a second router for a learner's host", "docker-compose", compose, "Host(`cloud.example.com`)", "Host(`home.example.com`)", `another router of its host has other TLS options than "mtls@file"`},
 		{"an unknown TLS option", "docker-compose", "docker-compose/tls.yml", "clientAuthType:", "clientAuthMode:", "field not found, node: clientAuthMode"},
+		{"an entry point that keeps aliases", "docker-compose", compose, "      - --entryPoints.websecure.http.aliasHeadersStrategy=delete", "      - --entryPoints.websecure.http.sanitizePath=true", `got aliasHeadersStrategy "", want delete`},
+		{"conflicting TLS options that open routers", "file", "file/traefik.yml", "strictTLSOptions: true", "strictTLSOptions: false", "core.strictTLSOptions is not set"},
+		{"a strategy that Traefik doesn't know", "file", "file/traefik.yml", "aliasHeadersStrategy: delete", "aliasHeadersStrategy: remove", `got aliasHeadersStrategy "remove", want delete`},
+		{"an unknown argument of k3s' chart", "k3s", k3s, "- --core.strictTLSOptions=true", "- --core.strictTLSOption=true", "field not found, node: strictTLSOption"},
+		{"an unknown value of an entry point of the chart", "kubernetes", "kubernetes/values.yaml", "aliasHeadersStrategy:", "aliasHeaderStrategy:", "field aliasHeaderStrategy not found"},
 		{"a flag that the local plugin's file lacks", locally, local, "      - --providers.docker.exposedByDefault=false\n", "", "not those of compose.yaml"},
 		{"a flag that is changed in one of the files", locally, compose, "websecure.address=:443", "websecure.address=:8443", "not those of compose.yaml"},
 		{"the catalog's plugin beside the local one", locally, local, "localPlugins.mtlsallowlist.moduleName", "plugins.mtlsallowlist.moduleName", "got local plugin"},

@@ -33,7 +33,11 @@ type helmValues struct {
 			Version    string `yaml:"version"`
 		} `yaml:"plugins"`
 	} `yaml:"experimental"`
-	Deployment struct {
+	Core struct {
+		StrictTLSOptions bool `yaml:"strictTLSOptions"`
+	} `yaml:"core"`
+	AdditionalArguments []string `yaml:"additionalArguments"`
+	Deployment          struct {
 		Replicas int `yaml:"replicas"`
 	} `yaml:"deployment"`
 	UpdateStrategy struct {
@@ -52,6 +56,9 @@ type helmValues struct {
 	} `yaml:"service"`
 	Ports struct {
 		Websecure struct {
+			HTTP struct {
+				AliasHeadersStrategy string `yaml:"aliasHeadersStrategy"`
+			} `yaml:"http"`
 			ProxyProtocol    trusting `yaml:"proxyProtocol"`
 			ForwardedHeaders trusting `yaml:"forwardedHeaders"`
 		} `yaml:"websecure"`
@@ -68,8 +75,8 @@ func decodeStrictly(data []byte, into any) error {
 	return decoder.Decode(into)
 }
 
-// static makes the arguments that the chart's pod template (41.3.0) makes of the values, and decodes them. It leaves out
-// the service whose address the chart has Traefik write into the status of Ingresses.
+// static makes the arguments that the chart's pod template (41.3.0; of 41.4.0, the alias strategy) makes of the values, and
+// decodes them. It leaves out the service whose address the chart has Traefik write into the status of Ingresses.
 func (values helmValues) static() (*cmd.TraefikCmdConfiguration, error) {
 	if policy := values.Service.Spec.ExternalTrafficPolicy; policy != "Local" {
 		return nil, fmt.Errorf("external traffic policy %q hides the clients' addresses", policy)
@@ -84,6 +91,12 @@ func (values helmValues) static() (*cmd.TraefikCmdConfiguration, error) {
 		"--metrics.prometheus=true",
 		"--metrics.prometheus.entrypoint=metrics",
 		"--log.level=INFO",
+	}
+	if values.Core.StrictTLSOptions {
+		arguments = append(arguments, "--core.strictTLSOptions=true")
+	}
+	if strategy := values.Ports.Websecure.HTTP.AliasHeadersStrategy; strategy != "" {
+		arguments = append(arguments, "--entryPoints.websecure.http.aliasHeadersStrategy="+strategy)
 	}
 	for name, plugin := range values.Experimental.Plugins {
 		arguments = append(arguments,
@@ -112,7 +125,7 @@ func (values helmValues) static() (*cmd.TraefikCmdConfiguration, error) {
 		arguments = append(arguments, "--entryPoints.websecure."+option.name+".trustedIPs="+strings.Join(option.trusted, ","))
 	}
 	static := cmd.NewTraefikConfiguration()
-	return static, flag.Decode(arguments, static)
+	return static, flag.Decode(append(arguments, values.AdditionalArguments...), static)
 }
 
 // checkReplicas wants one replica, or that all middlewares with an allowlist share it.

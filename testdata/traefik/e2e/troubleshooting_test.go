@@ -147,6 +147,24 @@ var ailments = map[string]func(t *testing.T) []string{
 		walk(t, step{"203.0.113.7", &home.phone, "ha", "403"})
 		return nil
 	},
+	"All routers of a host answer 404": func(t *testing.T) []string {
+		h := plain(nil, nil)
+		h.routes = append(h.routes, route{host: "ha", path: "/api"})
+		configuration := h.dynamic(t)
+		section(configuration, "http", "routers")["files2"].(map[string]any)["rule"] = "HostRegexp(`^files[.]home[.]example$`)"
+		section(configuration, "http", "routers")["files2"].(map[string]any)["tls"] = map[string]any{"options": "verified"}
+		other, err := startSettled(t, configuration, func(map[string]any) {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for host, want := range map[string]string{"ha": "404", "files": "404", "photos": "403"} {
+			c := keep(t, lab.ClientOptions{From: "203.0.113.7", Target: other.Addr("websecure"), TLS: tlsConfig(&home.phone)})
+			if got := status(c, host); got != want {
+				t.Errorf("%s: got %s, want %s", host, got, want)
+			}
+		}
+		return other.Log().Lines()
+	},
 	"It is said to be a private address": func(t *testing.T) []string {
 		plain(nil, nil).live(t)
 		walk(t, step{"172.18.0.1", &home.phone, "ha", "200"}, step{"172.18.0.1", nil, "photos", "403"})
@@ -226,7 +244,10 @@ var ailments = map[string]func(t *testing.T) []string{
 	"All routers with the plugin answer 404": func(t *testing.T) []string {
 		local := map[string]any{"moduleName": "github.com/mtlsallowlist/mtlsallowlist"}
 		duplicate := map[string]any{"localPlugins": map[string]any{"mtlsallowlist": local, "other": local}}
-		return append(withoutPlugin(t, unreachable(t)), withoutPlugin(t, duplicate)...)
+		lines := append(withoutPlugin(t, unreachable(t)), withoutPlugin(t, duplicate)...)
+		startCatalog(t)
+		other := map[string]any{"moduleName": ownModule, "version": "v0.1.0", "hash": strings.Repeat("0", 64)}
+		return append(lines, withoutPlugin(t, map[string]any{"plugins": map[string]any{"mtlsallowlist": other}})...)
 	},
 	"421 Misdirected Request": func(t *testing.T) []string {
 		live(t, plain(nil, nil), func(routers, _ map[string]any) {

@@ -1,5 +1,6 @@
 # make demo   the main job in the real Traefik, printed as it happens
-# make test   all tests: compiled with -race, interpreted by Yaegi, end to end in the real Traefik
+# make test   all tests: compiled with -race, interpreted by Yaegi, end to end in the real Traefik. First it installs the
+#             Debian packages that they need, as root or by sudo without a password, or says what to install
 # make lint   formatting, vet, staticcheck, vendor folder in sync
 # make fuzz   each fuzz target for FUZZTIME (1m)
 # make soak   two replicas and a Redis that fails again and again, under load for SOAKTIME (10m)
@@ -13,31 +14,42 @@ TRAEFIK  := testdata/traefik
 GOPATH_  := .cache/gopath
 FUZZTIME ?= 1m
 SOAKTIME ?= 10m
-PACKAGES := chromium libnss3-tools nginx libnginx-mod-stream openssl redis-server socat
 MUTATE   ?=
 
 # Without cgo, the tests in the nested module share their compiled packages with the real Traefik.
 nested   := cd $(TRAEFIK) && CGO_ENABLED=0 go
 
-.PHONY: demo test compiled interpreted traefik lego step end-to-end lint fuzz soak mutate bench pictures need-go need-cc need-programs
+.PHONY: demo test compiled interpreted traefik lego step end-to-end lint fuzz soak mutate bench pictures announcement packages progress need-go
+# In this order, whatever MAKEFLAGS say: nothing is built before the packages are there.
+.NOTPARALLEL:
 
 demo: need-go
+	@echo "The demo takes half a minute. The first time it builds the real Traefik from source: about 5 minutes on 2 cores."
 	@$(nested) run ./demo
 
-test: need-programs compiled interpreted traefik end-to-end
+test: need-go announcement packages compiled interpreted end-to-end
 
-compiled: need-go need-cc
+announcement:
+	@echo "All tests take about 15 minutes on 2 cores. The first time, Traefik and step-ca are built from source: about 15 more."
+
+packages: need-go
+	@testdata/packages.sh
+
+compiled: packages progress
 	@echo "== compiled, with the race detector"
-	go test -race ./...
+	.cache/progress -race ./...
 
-interpreted: need-go need-cc
+interpreted: packages progress
 	@echo "== interpreted by Yaegi"
 	@mkdir -p $(GOPATH_)/src/$(dir $(MODULE)) && ln -sfn "$(CURDIR)" $(GOPATH_)/src/$(MODULE)
 	yaegi="$$($(nested) tool -n yaegi)" && GOPATH="$(CURDIR)/$(GOPATH_)" "$$yaegi" test -unrestricted $(MODULE) >.cache/yaegi.log \
 		|| { cat .cache/yaegi.log; exit 1; } # it prints what Traefik would log at DEBUG, too
 	@tail -n 1 .cache/yaegi.log
 	@echo "== many at once in Yaegi, with the race detector (the first time it compiles Yaegi: about 2 minutes)"
-	cd $(TRAEFIK) && CGO_ENABLED=1 go test -count=1 -race ./interpreted
+	cd $(TRAEFIK) && CGO_ENABLED=1 ../../.cache/progress -count=1 -race ./interpreted
+
+progress: need-go
+	@$(nested) build -o ../../.cache/progress ./progress
 
 traefik: need-go
 	@$(nested) run ./lab/build
@@ -49,9 +61,9 @@ lego: need-go
 step: need-go
 	@$(nested) run ./lab/build step
 
-end-to-end: traefik step
+end-to-end: packages progress traefik step
 	@echo "== in the real Traefik" # -count=1, for Go does not see that the interpreted files change
-	$(nested) test -count=1 -timeout 30m ./...
+	cd $(TRAEFIK) && CGO_ENABLED=0 ../../.cache/progress -count=1 -timeout 30m ./...
 
 lint: need-go lego
 	@unformatted="$$(gofmt -l *.go testdata)"; [ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted"; exit 1; }
@@ -67,7 +79,7 @@ fuzz: need-go
 		echo "== $$target"; go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) . || exit 1; \
 	done
 
-soak: traefik need-programs
+soak: packages traefik
 	$(nested) test -count=1 -v -timeout 0 -run TestSoak ./replicas -soak $(SOAKTIME)
 
 mutate: need-go
@@ -76,17 +88,10 @@ mutate: need-go
 bench: traefik
 	@$(nested) run ./bench -readme ../../readme.md
 
-pictures: traefik need-programs
+pictures: packages traefik
 	@mkdir -p .cache/pictures
 	$(nested) test -count=1 -run TestTheStatusPageInChromium ./e2e -pictures "$(CURDIR)/.cache/pictures"
 	cp .cache/pictures/status-1280-light.png .assets/status.png
 
 need-go:
 	@command -v go >/dev/null || { echo "Go is missing: install Go 1.26 or newer from https://go.dev/dl/ and try again."; exit 1; }
-
-need-cc:
-	@command -v "$$(go env CC)" >/dev/null || { echo "A C compiler is missing, which Go's race detector needs: install gcc (Debian: apt-get install gcc libc6-dev) and try again."; exit 1; }
-
-# nginx is in /usr/sbin, which isn't on everybody's PATH.
-need-programs:
-	@for program in chromium certutil nginx socat openssl redis-server redis-cli; do PATH="$$PATH:/usr/sbin" command -v $$program >/dev/null || { echo "$$program is missing, which the tests need: install it (Debian: apt-get install $(PACKAGES)) and try again."; exit 1; }; done

@@ -82,11 +82,7 @@ func writtenSize(name string) int {
 // kept returns what grants keep of an identity, here, in a state file and in Redis alike: as many of its names as there is
 // room for, but always the canonical one and the fingerprint. It fails if these don't fit.
 func (id identity) kept() (identity, error) {
-	length := 2 * len(id.names[0])
-	for _, name := range id.names {
-		length += len(name) + 1
-	}
-	if 9*length <= maxNames { // so it is with most, and nobody has to write their names to see it
+	if 18*len(strings.Join(id.names, ",")) <= maxNames { // as with most: whatever they are of, and the first of them twice
 		return id, nil
 	}
 	last := len(id.names) - 1

@@ -75,6 +75,8 @@ func TestWhatIsKeptOfAnIdentity(t *testing.T) {
 		{"a canonical name too long", []string{long("cn", 1878), sum}, nil},
 		{"a user as long as may be", []string{long("header", 1910)}, []string{long("header", 1910)}},
 		{"a user too long", []string{long("header", 1911)}, nil},
+		{"a user that isn't UTF-8, as long as may be", []string{"header:" + strings.Repeat("\xff", 206)}, []string{"header:" + strings.Repeat("\xff", 206)}},
+		{"a user that isn't UTF-8, too long", []string{"header:" + strings.Repeat("\xff", 207)}, nil},
 	} {
 		before := strings.Join(row.names, " ")
 		id, err := identity{names: row.names, serial: "c0ffee", issued: 7}.kept()

@@ -76,10 +76,11 @@ func openStateFile(ctx context.Context, t teller, s *settings, now reading) erro
 	if f != before || f.failure() != nil {
 		f.age(f != before)
 	}
-	if err := f.keep(t, now); err != nil && !f.wasKept() {
-		return err
+	err = f.keep(t, now)
+	if f.wasKept() {
+		return nil
 	}
-	return nil
+	return err
 }
 
 // restore reads the file into the store if that is new to files. If it isn't, what the file holds is older than what the
@@ -96,9 +97,7 @@ func (f *stateFile) restore(t teller, s *settings, isNew bool, now reading) erro
 	if damage == nil && saved.Store != f.store { // the head was too long to tell
 		return otherStore(saved.Store, f.store)
 	}
-	if err := f.clear(); err != nil {
-		return err
-	}
+	_ = f.clear() // where a folder can't be listed, what was being written stays
 	if damage != nil {
 		return f.setAside(t, "unreadable", damage, now.wall)
 	}

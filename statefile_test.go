@@ -433,6 +433,20 @@ func TestTheStoresFileByAnotherNameIsTakenOver(t *testing.T) {
 	}
 }
 
+func TestRevocationsStayInTheFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.json")
+	h := newHouse(t, nil)
+	revoked := `[{"ip":"203.0.113.7/32","names":["cn:phone"],"revoked":"2026-01-01T00:00:00Z","expires":"2026-01-02T00:00:00Z"}]`
+	if err := os.WriteFile(path, []byte(`{"format":1,"store":"`+h.store("default")+`","grants":[],"revoked":`+revoked+`}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h.handlers = h.reload(map[string]Config{"learn": {Mode: "learn", StateFile: path}})
+	h.walk("a pad", "learn 203.0.113.8 cn:pad=200")
+	if got := saved(t, path); got.ips() != "203.0.113.8" || len(got.Revoked) != 1 || got.Revoked[0].IP != "203.0.113.7/32" {
+		t.Errorf("the file holds %v, want the pad and the revocation", got)
+	}
+}
+
 // TestAFileFromBeforeMayBeSomebodysByNow is about the option that names another file, and then the first again.
 func TestAFileFromBeforeMayBeSomebodysByNow(t *testing.T) {
 	for _, row := range []struct{ content, want string }{
@@ -900,11 +914,14 @@ func TestAFileThatCantBeSetAside(t *testing.T) {
 func TestAFileThatCantTakeItsPlace(t *testing.T) {
 	folder := t.TempDir()
 	path := filepath.Join(folder, "state.json")
-	h := newHouse(t, map[string]Config{"learn": {Mode: "learn", StateFile: path}})
+	configs := map[string]Config{"learn": {Mode: "learn", StateFile: path}}
+	h := newHouse(t, configs)
 	if err := errors.Join(os.Remove(path), os.Mkdir(path, 0o700)); err != nil {
 		t.Fatal(err)
 	}
 	h.walk("a phone", "learn 203.0.113.7 cn:phone=200")
+	h.handlers = h.reload(configs)
+	h.walk("after a reload", "learn 203.0.113.7 cn:phone=200")
 	if err := openStore(h.store("default")).stateFile().failure(); err == nil {
 		t.Errorf("what isn't on disk is said to be")
 	}

@@ -59,9 +59,9 @@ func forwardedAt(header string, depth int) string {
 	return strings.TrimSpace(entries[len(entries)-depth])
 }
 
-// lastNotIn returns the rightmost entry that is not in excluded; empty if there is none.
-// An entry that is no address, or has a port, is in no set: what stands left of it was written by somebody
-// whom nobody vouches for.
+// lastNotIn returns the rightmost entry that is not in excluded; empty if there is none. A port doesn't count here
+// either: ipAllowList compares with it, finds no excluded entry, and takes a proxy that writes ports for the client.
+// An entry that is no address is in no set: what stands left of it was written by somebody whom nobody vouches for.
 func lastNotIn(header string, excluded *prefixSet) string {
 	entries := strings.Split(header, ",")
 	for i := len(entries) - 1; i >= 0; i-- {
@@ -69,7 +69,7 @@ func lastNotIn(header string, excluded *prefixSet) string {
 		if entry == "" {
 			continue
 		}
-		addr, err := parseAddress(entry)
+		addr, err := parseAddress(hostOf(entry))
 		if err != nil || !excluded.contains(addr) {
 			return entry
 		}

@@ -223,24 +223,38 @@ func TestAddressThatIsPicked(t *testing.T) {
 	}
 }
 
-// ipAllowList cuts a port off an entry of X-Forwarded-For, but does not do so to find the excluded ones.
+// Both cut a port off the entry of X-Forwarded-For that counts. The enforcer does so for the excluded ones, too, which
+// ipAllowList doesn't find: it takes a proxy that writes ports for the client.
 func TestForwardedForMayHavePorts(t *testing.T) {
+	excluded := &dynamic.IPStrategy{ExcludedIPs: []string{"10.0.0.0/8", "fd00::/8"}}
 	for _, c := range []struct {
 		name         string
 		strategy     *dynamic.IPStrategy
 		forwardedFor string
-		sourceRange  string
+		ours, real   string
 	}{
-		{"IPv4 at a depth", &dynamic.IPStrategy{Depth: 1}, "203.0.113.7:4711", "203.0.113.7"},
-		{"IPv6 at a depth", &dynamic.IPStrategy{Depth: 2}, "[2001:db8::7]:4711, 10.0.0.1", "2001:db8::7"},
-		{"IPv4 not excluded", &dynamic.IPStrategy{ExcludedIPs: []string{"10.0.0.0/8"}}, "203.0.113.7:4711, 10.0.0.1", "203.0.113.7"},
-		{"IPv4 excluded but for its port", &dynamic.IPStrategy{ExcludedIPs: []string{"10.0.0.0/8"}}, "203.0.113.7, 10.0.0.1:4711", "10.0.0.1"},
+		{"IPv4 at a depth", &dynamic.IPStrategy{Depth: 1}, "203.0.113.7:4711", "203.0.113.7", "203.0.113.7"},
+		{"IPv6 at a depth", &dynamic.IPStrategy{Depth: 2}, "[2001:db8::7]:4711, 10.0.0.1", "2001:db8::7", "2001:db8::7"},
+		{"a port at a depth of a proxy's", &dynamic.IPStrategy{Depth: 1}, "203.0.113.7, 10.0.0.1:4711", "10.0.0.1", "10.0.0.1"},
+		{"IPv4 not excluded", excluded, "203.0.113.7:4711, 10.0.0.1", "203.0.113.7", "203.0.113.7"},
+		{"IPv4 excluded, with a port", excluded, "203.0.113.7, 10.0.0.1:4711", "203.0.113.7", "10.0.0.1"},
+		{"IPv6 excluded, with a port", excluded, "203.0.113.7, [fd00::1]:4711", "203.0.113.7", "fd00::1"},
+		{"ports everywhere", excluded, "198.51.100.9:1, 203.0.113.7:2, 10.0.0.1:3, [fd00::1]:4", "203.0.113.7", "fd00::1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p := newPair(t, c.sourceRange, c.strategy)
-			for name, handler := range map[string]http.Handler{"ipAllowList": p.real, "enforcer": p.ours} {
-				if got := status(handler, "10.0.0.9:1", []string{c.forwardedFor}, nil); got != http.StatusOK {
-					t.Errorf("%s: got %d, want %d", name, got, http.StatusOK)
+			for _, candidate := range []string{"203.0.113.7", "2001:db8::7", "198.51.100.9", "10.0.0.1", "fd00::1"} {
+				p := newPair(t, candidate, c.strategy)
+				for name, picks := range map[string]struct {
+					http.Handler
+					addr string
+				}{"ipAllowList": {p.real, c.real}, "enforcer": {p.ours, c.ours}} {
+					want := http.StatusForbidden
+					if candidate == picks.addr {
+						want = http.StatusOK
+					}
+					if got := status(picks.Handler, "10.0.0.9:1", []string{c.forwardedFor}, nil); got != want {
+						t.Errorf("%s with %s: got %d, want %d", name, candidate, got, want)
+					}
 				}
 			}
 		})

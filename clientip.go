@@ -12,8 +12,7 @@ const forwardedFor = "X-Forwarded-For"
 
 var errNoAddress = errors.New("no usable client address")
 
-// addressReader returns the address a request comes from, in canonical form: an IPv4-mapped IPv6
-// address is its IPv4 address, and there is no zone. It fails with errNoAddress.
+// addressReader returns the address a request comes from, in canonical form. It fails with errNoAddress.
 type addressReader func(req *http.Request) (netip.Addr, error)
 
 // newAddressReader chooses as Traefik's ipStrategy does: depth, if positive, goes before excluded,
@@ -36,7 +35,7 @@ func newAddressReader(depth int, excluded *prefixSet) addressReader {
 			if err != nil {
 				return parseAddress(hostOf(req.RemoteAddr))
 			}
-			return addrPort.Addr().Unmap().WithZone(""), nil
+			return canonical(addrPort.Addr()), nil
 		}
 	}
 }
@@ -82,7 +81,22 @@ func parseAddress(text string) (netip.Addr, error) {
 	if err != nil {
 		return netip.Addr{}, errNoAddress
 	}
-	return addr.Unmap().WithZone(""), nil
+	return canonical(addr), nil
+}
+
+// translated is where translators (NAT64, SIIT) put all of IPv4: an address in it ends with the IPv4 address that it stands
+// for (RFC 6052). As IPv6, everybody whose address is translated would be in one and the same subnet.
+var translated = netip.MustParsePrefix("64:ff9b::/96")
+
+// canonical returns addr in the one form in which addresses are compared: an IPv4 address that is mapped or translated
+// into IPv6 is that IPv4 address, and there is no zone.
+func canonical(addr netip.Addr) netip.Addr {
+	addr = addr.Unmap().WithZone("")
+	if translated.Contains(addr) {
+		bytes := addr.As16()
+		addr, _ = netip.AddrFromSlice(bytes[12:]) // four bytes always are an address
+	}
+	return addr
 }
 
 // clientPrefix returns what a client is learned and matched as: an IPv4 address alone,
@@ -99,13 +113,19 @@ func clientPrefix(addr netip.Addr, ipv6Subnet int) netip.Prefix {
 	return prefix
 }
 
-// cgnat is the address space that carriers share among their customers (RFC 6598).
-var cgnat = netip.MustParsePrefix("100.64.0.0/10")
+var (
+	// cgnat is the address space that carriers share among their customers (RFC 6598).
+	cgnat = netip.MustParsePrefix("100.64.0.0/10")
+	// translatedHere is where a network's own translators put IPv4 addresses, in whatever way (RFC 8215).
+	translatedHere = netip.MustParsePrefix("64:ff9b:1::/48")
+	// teredo is where all clients of a Teredo server have the same subnet of 64 bits (RFC 4380).
+	teredo = netip.MustParsePrefix("2001::/32")
+)
 
 // isPublic reports whether addr can belong to one client on the internet. Loopback, private (RFC 1918,
-// RFC 4193), link-local and shared addresses are those of a gateway or of a whole network.
+// RFC 4193), link-local, shared and locally translated addresses are those of a gateway or of a whole network.
 func isPublic(addr netip.Addr) bool {
-	return addr.IsGlobalUnicast() && !addr.IsPrivate() && !cgnat.Contains(addr)
+	return addr.IsGlobalUnicast() && !addr.IsPrivate() && !cgnat.Contains(addr) && !translatedHere.Contains(addr)
 }
 
 // isUnicast reports whether addr can be a client's at all.

@@ -25,6 +25,12 @@ var remoteAddresses = []struct{ name, remoteAddr, want string }{
 	{"IPv6", "[2001:db8::7]:4711", "2001:db8::7"},
 	{"IPv4-mapped IPv6 is IPv4", "[::ffff:203.0.113.7]:4711", "203.0.113.7"},
 	{"zones don't matter", "[fe80::1%eth0]:4711", "fe80::1"},
+	{"a translated address is the IPv4 address in it", "[64:ff9b::203.0.113.7]:4711", "203.0.113.7"},
+	{"a translated address in hexadecimal", "[64:FF9B:0::cb00:7107]:4711", "203.0.113.7"},
+	{"a translated address with a zone", "[64:ff9b::203.0.113.7%eth0]:4711", "203.0.113.7"},
+	{"a translated address without a port", "64:ff9b::203.0.113.7", "203.0.113.7"},
+	{"the first beyond the translated ones is IPv6", "[64:ff9b::1:0:0]:4711", "64:ff9b::1:0:0"},
+	{"one translated by a prefix of a network's own is IPv6", "[64:ff9b:1::203.0.113.7]:4711", "64:ff9b:1::cb00:7107"},
 	{"without a port", "203.0.113.7", "203.0.113.7"},
 	{"a Unix socket", "@", ""},
 	{"nothing", "", ""},
@@ -59,6 +65,9 @@ var forwardedAddresses = []struct {
 	{"a port on its own hides what stands left of it", "203.0.113.7, :4711, 10.0.0.2", 0, "10.0.0.0/8", ""},
 	{"white space doesn't matter", " 203.0.113.7\t", 1, "", "203.0.113.7"},
 	{"a mapped entry is IPv4", "::ffff:203.0.113.7", 1, "", "203.0.113.7"},
+	{"a translated entry is IPv4", "64:ff9b::203.0.113.7", 1, "", "203.0.113.7"},
+	{"a translated entry is excluded as IPv4", "203.0.113.7, 64:ff9b::10.0.0.1", 0, "10.0.0.0/8", "203.0.113.7"},
+	{"an entry is excluded by its translated form", "203.0.113.7, 10.0.0.1", 0, "64:ff9b::10.0.0.0/104", "203.0.113.7"},
 	{"a zone in an entry doesn't matter", "fe80::1%eth0", 1, "", "fe80::1"},
 	{"excluded entries are passed over from the right", "203.0.113.7, 10.0.0.1, 10.0.0.2", 0, "10.0.0.0/8", "203.0.113.7"},
 	{"what stands left of the first other entry doesn't count", "1.2.3.4, 203.0.113.7, 10.0.0.1", 0, "10.0.0.0/8", "203.0.113.7"},
@@ -119,9 +128,10 @@ func TestPublicAddresses(t *testing.T) {
 		public bool
 		addrs  string
 	}{
-		{true, "203.0.113.7 1.1.1.1 100.63.255.255 100.128.0.0 172.15.0.1 172.32.0.1 169.253.1.1 2001:db8::7 2a00::1"},
+		{true, "203.0.113.7 1.1.1.1 100.63.255.255 100.128.0.0 172.15.0.1 172.32.0.1 169.253.1.1 2001:db8::7 2a00::1 64:ff9b:2::1 64:ff9b:0:ffff::1 64:ff9a:1::1"},
 		{false, "127.0.0.1 127.255.0.1 ::1 10.1.2.3 172.16.0.1 172.31.255.255 192.168.0.1 fd00::1 fc00::1"},
 		{false, "169.254.1.1 fe80::1 100.64.0.0 100.127.255.255 0.0.0.0 :: 224.0.0.1 ff02::1 255.255.255.255"},
+		{false, "64:ff9b:1:: 64:ff9b:1::cb00:7107 64:ff9b:1:ffff:ffff:ffff:ffff:ffff"},
 	} {
 		for _, addr := range strings.Fields(row.addrs) {
 			if got := isPublic(netip.MustParseAddr(addr)); got != row.public {
@@ -162,7 +172,7 @@ func FuzzForwardedAddress(f *testing.F) {
 // checkCanonical holds for whatever clients send: an address is canonical, or there is none at all.
 func checkCanonical(t *testing.T, addr netip.Addr, err error) {
 	t.Helper()
-	if (err == nil) != addr.IsValid() || addr.Is4In6() || addr.Zone() != "" {
+	if (err == nil) != addr.IsValid() || addr != canonical(addr) || addr.Zone() != "" {
 		t.Errorf("got %s (valid: %v) with error %v", addr, addr.IsValid(), err)
 	}
 	if err == nil && !clientPrefix(addr, 64).Contains(addr) {

@@ -79,7 +79,7 @@ func parseEntry(line string) (entry, error) {
 	}
 	e := entry{kind: words[5][0]}
 	ip, err := netip.ParsePrefix(words[0])
-	if err != nil || ip != ip.Masked() || ip.Addr().Is4In6() || ip.Addr().Is4() && ip.Bits() != 32 || !isUnicast(ip.Addr()) {
+	if err != nil || ip != ip.Masked() || canonical(ip.Addr()) != ip.Addr() || ip.Addr().Is4() && ip.Bits() != 32 || !isUnicast(ip.Addr()) {
 		return entry{}, errEntry
 	}
 	e.ip = ip

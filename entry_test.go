@@ -29,6 +29,8 @@ var entryRows = []struct {
 	{"an address of nobody", "0.0.0.0/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa", false},
 	{"an address of many", "224.0.0.1/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa", false},
 	{"a mapped address", "::ffff:203.0.113.7/128 cn%3Aa - 5 9 g 1 4 0 cn%3Aa", false},
+	{"a translated address", "64:ff9b::cb00:7107/128 cn%3Aa - 5 9 g 1 4 0 cn%3Aa", false},
+	{"all translated addresses", "64:ff9b::/64 cn%3Aa - 5 9 g 1 4 0 cn%3Aa", false},
 	{"an address with a zone", "fe80::1%eth0/128 cn%3Aa - 5 9 g 1 4 0 cn%3Aa", false},
 	{"bits beyond the prefix", "2001:db8::1/64 cn%3Aa - 5 9 g 1 4 0 cn%3Aa", false},
 	{"another spelling of an address", "2001:DB8::/64 cn%3Aa - 5 9 g 1 4 0 cn%3Aa", false},

@@ -20,6 +20,7 @@ const maxProofs = 1000
 var (
 	errIdentity = errors.New("identity not among identities")
 	errPrivate  = errors.New("private address: everybody behind the same gateway has it; see ipStrategy, PROXY protocol and allowPrivate")
+	errTeredo   = errors.New("shared address: all clients of a Teredo server have the same subnet")
 )
 
 // A learner lets in who proves an identity, and puts the address onto its store's allowlist.
@@ -51,9 +52,9 @@ func newLearner(s settings, next, unproven http.Handler, clock clock, teller tel
 }
 
 // handler returns the fast path, for a connection whose certificate was taken before: while that is valid, and the
-// grant holds and keeps the limits, the grant is renewed. All else is for decide. As with the enforcer, there is no
-// call of ours, fields are captured, and nothing can panic between Lock and Unlock. Only certificates
-// are remembered: on a connection of another proxy, requests are of many users.
+// grant holds and keeps the limits, the grant is renewed. All else is for decide, and what comes from another site, too.
+// As with the enforcer, there is no call of ours, fields are captured, and nothing can panic between Lock and Unlock.
+// Only certificates are remembered: on a connection of another proxy, requests are of many users.
 func (l *learner) handler() http.Handler {
 	if l.proof == proofResponse {
 		return http.HandlerFunc(l.await)
@@ -70,10 +71,11 @@ func (l *learner) handler() http.Handler {
 	maxOwn := l.limits.maxIPsPerIdentity
 	return http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
 		now := since(epoch)
+		site := req.Header[siteHeader]
 		mu.Lock()
 		p := taken[req.RemoteAddr]
 		if p == nil || p.connection != req.TLS || now > p.until || now >= p.expires || now+ttl < p.due ||
-			len(list.addresses) > maxIPs || maxOwn > 0 && p.own.Len() > maxOwn {
+			len(site) > 0 && site[0] == anotherSite || len(list.addresses) > maxIPs || maxOwn > 0 && p.own.Len() > maxOwn {
 			mu.Unlock()
 			l.decide(rw, req)
 			return
@@ -96,7 +98,7 @@ func (l *learner) decide(rw http.ResponseWriter, req *http.Request) {
 	if !passes {
 		return
 	}
-	l.take(req, id, until, now)
+	l.takeUnless(checkIntent(req), req, id, until, now)
 	l.next.ServeHTTP(rw, req)
 }
 
@@ -110,9 +112,13 @@ func (l *learner) await(rw http.ResponseWriter, req *http.Request) {
 		l.next.ServeHTTP(rw, req)
 		return
 	}
+	doubt := checkIntent(req) // before the service writes into req
+	if doubt == nil {
+		doubt = checkPath(req)
+	}
 	a := &answer{rw: rw, succeeded: func() {
 		now := l.clock.read()
-		l.take(req, id, now.wall, now)
+		l.takeUnless(doubt, req, id, now.wall, now)
 	}}
 	l.next.ServeHTTP(a, req)
 	a.begin(http.StatusOK) // as net/http does if nothing was written
@@ -135,6 +141,18 @@ func (l *learner) check(rw http.ResponseWriter, req *http.Request, now time.Time
 		return id, until, false
 	}
 	return id, until, true
+}
+
+// takeUnless takes the proof, unless there is a doubt, which is told: then the request passes, but counts for nothing.
+func (l *learner) takeUnless(doubt error, req *http.Request, id identity, until time.Time, now reading) {
+	if doubt == nil {
+		l.take(req, id, until, now)
+		return
+	}
+	addr, _ := l.address(req)
+	if !l.sourceRange.contains(addr) {
+		l.note("not learned", doubt, req, addr, id, now.wall)
+	}
 }
 
 // take learns where req comes from, and sees to it that it is on disk. That it can't be learned or saved is told: who
@@ -191,6 +209,8 @@ func learnable(addr netip.Addr, allowPrivate bool) error {
 	switch {
 	case !isUnicast(addr):
 		return errNoAddress
+	case teredo.Contains(addr):
+		return errTeredo
 	case !allowPrivate && !isPublic(addr):
 		return errPrivate
 	}

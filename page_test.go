@@ -149,6 +149,8 @@ func TestThePageTellsWhyWhoeverLooksIsNotOnTheList(t *testing.T) {
 		{"203.0.113.8", "isn’t on the list", ""},
 		{"192.168.0.1", "is let in", ""},
 		{"192.168.0.2", "isn’t on the list", "It is a private address"},
+		{"[64:ff9b::203.0.113.7]", "is let in", ""},
+		{"[64:ff9b:1::203.0.113.7]", "isn’t on the list", "It is a private address"},
 		{"nowhere", "", "Your address can&#39;t be read"},
 	} {
 		page := h.fetch("status", http.MethodGet, "/", row.from, http.Header{}).Body.String()

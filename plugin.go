@@ -60,7 +60,8 @@ type Config struct {
 	// Default: 0, no limit of its own. Not in mode enforce.
 	MaxIPsPerIdentity string
 
-	// AllowPrivate is whether loopback, private, link-local and CGNAT addresses may be learned.
+	// AllowPrivate is whether loopback, private, link-local, CGNAT and locally translated (64:ff9b:1::/48) addresses
+	// may be learned.
 	// Default: false. Not in mode enforce.
 	AllowPrivate string
 

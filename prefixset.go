@@ -15,7 +15,11 @@ type prefixSet struct {
 	bits6    []int // the same for IPv6
 }
 
-// parsePrefix reads a CIDR or an IP. IPv4-mapped IPv6 becomes IPv4, host bits are dropped.
+var errTranslated = errors.New("an address in 64:ff9b::/96 counts as the IPv4 address in it: want 0.0.0.0/0 or a longer prefix")
+
+// parsePrefix reads a CIDR or an IP. What is mapped or translated into IPv6 becomes IPv4, host bits are dropped. All of the
+// translated addresses at once are refused with errTranslated: whoever means their own network by it would let in all of
+// IPv4.
 func parsePrefix(text string) (netip.Prefix, error) {
 	if !strings.Contains(text, "/") {
 		addr, err := parseAddress(text)
@@ -29,8 +33,11 @@ func parsePrefix(text string) (netip.Prefix, error) {
 		return netip.Prefix{}, err
 	}
 	addr, bits := prefix.Addr(), prefix.Bits()
-	if addr.Is4In6() {
-		addr = addr.Unmap() // two statements: Yaegi gets the tuple wrong
+	if translated.Contains(addr) && bits <= 96 {
+		return netip.Prefix{}, errTranslated
+	}
+	if plain := canonical(addr); plain != addr {
+		addr = plain // two statements: Yaegi gets the tuple wrong
 		bits -= 96
 	}
 	if bits < 0 {

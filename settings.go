@@ -234,7 +234,9 @@ func (r *reader) prefixes(key string, texts []string) *prefixSet {
 	prefixes := []netip.Prefix{}
 	for _, text := range r.list(key, texts) {
 		prefix, err := parsePrefix(text)
-		if err != nil {
+		if errors.Is(err, errTranslated) {
+			r.fault(key, text, "%v", err)
+		} else if err != nil {
 			r.fault(key, text, `want a CIDR or an IP, e.g. "192.168.1.0/24"`)
 		}
 		prefixes = append(prefixes, prefix)

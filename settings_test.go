@@ -30,6 +30,8 @@ var faultRows = []struct {
 	{"a negative limit", Config{Mode: "learn", MaxIPsPerIdentity: "-1"}, `maxIPsPerIdentity: invalid value "-1"`},
 	{"neither true nor false", Config{Mode: "learn", AllowPrivate: "yes"}, `allowPrivate: invalid value "yes": want true or false`},
 	{"a range that is none", Config{Mode: "learn", SourceRange: []string{"10.0.0.0/33"}}, `sourceRange: invalid value "10.0.0.0/33": want a CIDR or an IP`},
+	{"all translated addresses for a range", Config{Mode: "enforce", SourceRange: []string{"64:ff9b::/96"}}, `sourceRange: invalid value "64:ff9b::/96": an address in 64:ff9b::/96 counts as the IPv4 address in it: want 0.0.0.0/0 or a longer prefix`},
+	{"more than that as excluded IPs", Config{Mode: "learn", IPStrategy: IPStrategy{ExcludedIPs: []string{"64:ff9b::/32"}}}, `ipStrategy.excludedIPs: invalid value "64:ff9b::/32": an address in 64:ff9b::/96 counts as the IPv4 address in it`},
 	{"a name for a range", Config{Mode: "enforce", SourceRange: []string{"10.0.0.0/8", "home.lan"}}, `sourceRange: invalid value "home.lan"`},
 	{"an identity without a kind", Config{Mode: "learn", Identities: []string{"phone"}}, `identities: invalid value "phone": want kind:value`},
 	{"identities that came out empty", Config{Mode: "learn", Identities: []string{}}, `identities: invalid value "": want at least one`},

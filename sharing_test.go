@@ -80,6 +80,8 @@ func TestAdopting(t *testing.T) {
 		{"one proved so long ago that it has expired by our lifetime", hour, "-1h g 203.0.113.7/32 cn:a 24h", "", 0},
 		{"a private address", hour, "1s g 192.168.1.7/32 cn:a", "", 0},
 		{"a carrier's address", hour, "1s g 100.64.0.7/32 cn:a", "", 0},
+		{"an address that a network translates by itself", hour, "1s g 64:ff9b:1::/64 cn:a", "", 0},
+		{"a Teredo address", hour, "1s g 2001:0:4136:e378::/64 cn:a", "", 0},
 		{"loopback", hour, "1s g ::1/128 cn:a", "", 0},
 		{"more addresses than may be", hour, "1s g 203.0.113.1/32 cn:a; 3s g 203.0.113.3/32 cn:a; 2s g 203.0.113.2/32 cn:a; 4s g 203.0.113.4/32 cn:a", "203.0.113.2 cn:a\n203.0.113.3 cn:a\n203.0.113.4 cn:a", 0},
 		{"more than may be, the oldest last", hour, "2s g 203.0.113.2/32 cn:a; 3s g 203.0.113.3/32 cn:a; 4s g 203.0.113.4/32 cn:a; 1s g 203.0.113.1/32 cn:a", "203.0.113.2 cn:a\n203.0.113.3 cn:a\n203.0.113.4 cn:a", 0},

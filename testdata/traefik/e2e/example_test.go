@@ -43,6 +43,13 @@ func examplesCertificate(t *testing.T) (certificate, key []byte) {
 // and a certificate for its hosts instead of the resolver.
 func liveExample(t *testing.T, name string, pairs ...string) {
 	t.Helper()
+	if err := home.traefik.Configure(exampleDynamic(t, name, pairs...)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func exampleDynamic(t *testing.T, name string, pairs ...string) map[string]any {
+	t.Helper()
 	pairs = append(pairs, "certResolver: letsencrypt", "options: default")
 	var configuration map[string]any
 	if err := yaml.Unmarshal([]byte(replaced(t, exampleFile(t, name), pairs...)), &configuration); err != nil {
@@ -52,9 +59,7 @@ func liveExample(t *testing.T, name string, pairs ...string) {
 	configuration["tls"] = map[string]any{"stores": map[string]any{"default": map[string]any{
 		"defaultCertificate": map[string]any{"certFile": string(server), "keyFile": string(key)},
 	}}}
-	if err := home.traefik.Configure(configuration); err != nil {
-		t.Fatal(err)
-	}
+	return configuration
 }
 
 // An outpost is a Traefik of its own that runs an example with home.example.com and photos.example.com.

@@ -18,6 +18,8 @@ func TestOneProofOpensTheHiddenRouters(t *testing.T) {
 		{"IPv6 over HTTP/2", "2001:db8:2:2::7", "2001:db8:2:2::8", "2001:db8:2:1::7", true},
 		{"IPv4-mapped IPv6 is IPv4", "::ffff:203.0.113.11", "203.0.113.11", "203.0.113.12", false},
 		{"IPv4 is its mapped IPv6", "203.0.113.13", "::ffff:203.0.113.13", "::ffff:203.0.113.14", false},
+		{"a translated IPv4 address is IPv4", "64:ff9b::203.0.113.15", "203.0.113.15", "64:ff9b::203.0.113.16", false},
+		{"IPv4 is its translated IPv6", "203.0.113.17", "64:ff9b::203.0.113.17", "64:ff9b::203.0.113.18", true},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			h := plain(nil, nil)
@@ -131,7 +133,7 @@ func TestTheLearnedLineIsLoggedOnce(t *testing.T) {
 
 func TestPrivateAddressesAreNotLearnedAndTheLogSaysSoOnce(t *testing.T) {
 	plain(nil, nil).live(t)
-	for _, from := range []string{"192.168.1.5", "10.0.0.5", "172.16.0.5", "127.0.0.5", "169.254.0.5", "100.64.0.5", "::1", "fe80::5", "fd00::5"} {
+	for _, from := range []string{"192.168.1.5", "10.0.0.5", "172.16.0.5", "127.0.0.5", "169.254.0.5", "100.64.0.5", "::1", "fe80::5", "fd00::5", "64:ff9b::10.0.0.6", "64:ff9b:1::203.0.113.5"} {
 		walk(t, step{from, nil, "photos", "403"}, step{from, &home.phone, "ha", "200"}, step{from, nil, "photos", "403"})
 	}
 	if got := logged(t, "not learned", storeOf(t, "default"), "private address"); got != 1 {
@@ -139,4 +141,13 @@ func TestPrivateAddressesAreNotLearnedAndTheLogSaysSoOnce(t *testing.T) {
 	}
 	plain(options{"allowPrivate": true, "store": storeOf(t, "private")}, options{"store": storeOf(t, "private")}).live(t)
 	walk(t, step{"192.168.1.5", &home.phone, "ha", "200"}, step{"192.168.1.5", nil, "photos", "200"}, step{"192.168.1.6", nil, "photos", "403"})
+}
+
+func TestATeredoAddressIsNotLearnedAndTheLogSaysWhy(t *testing.T) {
+	plain(options{"allowPrivate": true}, nil).live(t)
+	const from, other = "2001:0:4136:e378:8000:63bf:3fff:fdd2", "2001:0:4136:e378:8000:1111:1111:1111" // of one Teredo server
+	walk(t, step{from, &home.phone, "ha", "200"}, step{from, nil, "photos", "403"}, step{other, nil, "photos", "403"})
+	if got := logged(t, "not learned", storeOf(t, "default"), "shared address: all clients of a Teredo server have the same subnet"); got != 1 {
+		t.Errorf("got %d lines about it, want 1", got)
+	}
 }

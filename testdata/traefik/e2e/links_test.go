@@ -77,12 +77,16 @@ func cloud(t *testing.T) *httptest.Server {
 // shares makes the example of share links live, in front of a service, with a store of the test's own.
 func shares(t *testing.T, service string) {
 	t.Helper()
-	liveExample(t, "share-links/dynamic.yml",
+	liveExample(t, "share-links/dynamic.yml", sharesPairs(t, service)...)
+}
+
+func sharesPairs(t *testing.T, service string) []string {
+	return []string{
 		"http://192.168.1.10:8080", service,
-		"store: links", "store: "+storeOf(t, "links"),
-		"[default, links]", "["+storeOf(t, "default")+", "+storeOf(t, "links")+"]",
+		"store: links", "store: " + storeOf(t, "links"),
+		"[default, links]", "[" + storeOf(t, "default") + ", " + storeOf(t, "links") + "]",
 		"average: 30", "average: 0", // no limit: the test asks often
-	)
+	}
 }
 
 const cloudURL = "https://cloud.example.com"

@@ -60,7 +60,7 @@ var variants = map[string]exampleReader{
 // certificateless learn by other proofs; how they behave is seen in the real Traefik.
 var certificateless = map[string]exampleReader{
 	"login":       func(files fs.FS) (example, error) { return readBesideFile(files, "login") },
-	"share-links": func(files fs.FS) (example, error) { return readBesideFile(files, "share-links") },
+	"share-links": func(files fs.FS) (example, error) { return readFolder(files, "share-links") },
 }
 
 func readerOf(name string) exampleReader {
@@ -451,6 +451,7 @@ func TestMistakesInExamplesAreNoticed(t *testing.T) {
 		{"a login that isn't there", "login", "login/dynamic.yml", "    password:", "    passwords:", `doesn't set "X-User"`},
 		{"a share link's learner that isn't there", "share-links", "share-links/dynamic.yml", "[guesses, learn-links]", "[guesses, learn-link]", `got mode "<nil>"`},
 		{"an unknown key of a limit", "share-links", "share-links/dynamic.yml", "average: 30", "mean: 30", "field not found, node: mean"},
+		{"an unknown character to refuse", "share-links", "share-links/traefik.yml", "allowEncodedSlash", "allowEncodedSlashes", "field not found, node: allowEncodedSlashes"},
 		{"an unknown value inside k3s' values", "k3s", k3s, "          version:", "          tag:", "field tag not found"},
 		{"a policy that hides clients", "k3s", k3s, "externalTrafficPolicy: Local", "externalTrafficPolicy: Cluster", "hides the clients' addresses"},
 		{"an unknown value of an entry point", "k3s", k3s, "proxyProtocol:", "proxyprotocol:", "field proxyprotocol not found"},

@@ -261,6 +261,38 @@ func TestForwardedForMayHavePorts(t *testing.T) {
 	}
 }
 
+// An address in 64:ff9b::/96 counts as the IPv4 address in it, and so does a prefix; ipAllowList compares both as IPv6.
+func TestTranslatedAddressesAreIPv4(t *testing.T) {
+	excluded := &dynamic.IPStrategy{ExcludedIPs: []string{"10.0.0.0/8"}}
+	for _, c := range []struct {
+		name         string
+		strategy     *dynamic.IPStrategy
+		block        string
+		remoteAddr   string
+		forwardedFor string
+		ours, real   int
+	}{
+		{"a translated address in an IPv4 range", nil, "203.0.113.0/24", "[64:ff9b::203.0.113.7]:1", "", 200, 403},
+		{"a translated address in a translated range", nil, "64:ff9b::203.0.113.0/120", "[64:ff9b::203.0.113.7]:1", "", 200, 200},
+		{"a translated address outside", nil, "64:ff9b::203.0.113.0/120", "[64:ff9b::198.51.100.9]:1", "", 403, 403},
+		{"an IPv4 address in a translated range", nil, "64:ff9b::203.0.113.0/120", "203.0.113.7:1", "", 200, 403},
+		{"a translated address in all of IPv6", nil, "::/0", "[64:ff9b::203.0.113.7]:1", "", 403, 200},
+		{"what a network translates by itself stays IPv6", nil, "64:ff9b:1::/48", "[64:ff9b:1::203.0.113.7]:1", "", 200, 200},
+		{"a translated entry of X-Forwarded-For", &dynamic.IPStrategy{Depth: 1}, "203.0.113.7", "10.0.0.9:1", "64:ff9b::203.0.113.7", 200, 403},
+		{"an excluded entry, translated", excluded, "203.0.113.7", "10.0.0.9:1", "203.0.113.7, 64:ff9b::10.0.0.1", 200, 403},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := newPair(t, c.block, c.strategy)
+			if got := status(p.ours, c.remoteAddr, []string{c.forwardedFor}, nil); got != c.ours {
+				t.Errorf("enforcer: got %d, want %d", got, c.ours)
+			}
+			if got := status(p.real, c.remoteAddr, []string{c.forwardedFor}, nil); got != c.real {
+				t.Errorf("ipAllowList: got %d, want %d", got, c.real)
+			}
+		})
+	}
+}
+
 // The plugin's ipv6Subnet is about grants: sourceRange is compared with the whole address, where ipAllowList compares
 // the first address of the subnet.
 func TestIPv6SubnetIsForGrantsOnly(t *testing.T) {

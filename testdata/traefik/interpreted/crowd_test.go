@@ -8,6 +8,7 @@ import (
 	"math/big"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -67,7 +68,9 @@ func crowd(t *testing.T, plugin *Plugin) {
 	var current atomic.Pointer[generation]
 	current.Store(newGeneration(t, plugin))
 	check := func(what string, handler http.Handler, address string, state *tls.ConnectionState, want int) {
-		req := &http.Request{Method: http.MethodGet, RemoteAddr: address, TLS: state, Header: http.Header{"X-User": {address}}}
+		req := &http.Request{
+			Method: http.MethodGet, URL: &url.URL{Path: "/"}, RequestURI: "/", RemoteAddr: address, TLS: state, Header: http.Header{"X-User": {address}},
+		}
 		recorder := httptest.NewRecorder()
 		handler.ServeHTTP(recorder, req)
 		if recorder.Code != want {

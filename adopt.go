@@ -79,7 +79,7 @@ func (s *store) adoptLocked(e entry, now moment) (changed bool) {
 	made := s.list.made
 	fresh := &grant{identity: e.identity, learned: s.sharing.moment(e.learned), proved: proved, expires: expires, stamp: e.stamp}
 	evicted := s.list.put(e.ip, fresh, s.terms.limits)
-	s.counts.evicted += len(evicted)
+	s.evictedLocked(evicted)
 	for _, g := range evicted {
 		s.sharing.tell(s.sharing.entry(entryEvicted, g))
 	}

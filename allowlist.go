@@ -44,6 +44,7 @@ type allowlist struct {
 	placed     *list.Element         // in recency: that of the address that was put in order last; nil: it is gone
 	due        dueGrants
 	made       int  // how many grants were ever made
+	claims     int  // how many there are, those of an identity for an address counted as one
 	stamped    bool // whether grants have stamps
 }
 
@@ -106,6 +107,9 @@ func (l *allowlist) addressFor(ip netip.Prefix, limits limits) *address {
 }
 
 func (l *allowlist) insert(g *grant, due moment) {
+	if len(g.address.grantsOf(g.identity.name())) == 0 {
+		l.claims++
+	}
 	g.address.grants = append(g.address.grants, g)
 	if l.identities != nil {
 		l.index(g)
@@ -195,10 +199,13 @@ func (l *allowlist) remove(g *grant) {
 	} else if g.stamp != 0 && latest(kept).provedBefore(g) {
 		l.orderAddress(a) // as if g had never been: other replicas may not have heard of it
 	}
+	own := a.grantsOf(g.identity.name())
+	if len(own) == 0 {
+		l.claims--
+	}
 	if g.own == nil {
 		return
 	}
-	own := a.grantsOf(g.identity.name())
 	if len(own) > 0 {
 		if g.stamp != 0 && latest(own).provedBefore(g) {
 			l.orderOwn(own[0])

@@ -38,7 +38,7 @@ func (s *store) census(now moment) *census {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.list.removeExpired(now)
-	c := &census{counts: *s.counts, grants: len(s.list.due), ips: len(s.list.addresses), maxIPs: s.limitIPsLocked()}
+	c := &census{counts: *s.counts, grants: s.list.claims, ips: len(s.list.addresses), maxIPs: s.limitIPsLocked()}
 	c.rejected = map[string]*int{}
 	for why, n := range s.counts.rejected {
 		copied := *n

@@ -5,8 +5,9 @@ import (
 	"net/netip"
 )
 
-// A grant is one identity's claim that one IP prefix may come in, until it expires. Each certificate of an identity has
-// a grant of its own: a device of the same name is another device.
+// A grant is one identity's claim that one IP prefix may come in, until it expires. Here, each certificate of an identity
+// has one of its own: a device of the same name is another device. What people see counts and shows an identity's
+// grants for an address as one: see perIdentity.
 type grant struct {
 	address  *address
 	identity identity
@@ -46,6 +47,29 @@ func (a *address) grantsOf(name string) []*grant {
 		}
 	}
 	return grants
+}
+
+// perIdentity returns one grant of each identity and address, the one proved last.
+func perIdentity(grants []*grant) []*grant {
+	shown := []*grant{}
+	places := map[string]int{}
+	for _, g := range grants {
+		about := claim(g.address.ip, g.identity)
+		at, found := places[about]
+		switch {
+		case !found:
+			places[about] = len(shown)
+			shown = append(shown, g)
+		case shown[at].before(g):
+			shown[at] = g
+		}
+	}
+	return shown
+}
+
+// claim is what people see a grant as: an address, and an identity's name.
+func claim(ip netip.Prefix, id identity) string {
+	return ip.String() + " " + id.name()
 }
 
 // latest returns the grant that was proved last.

@@ -47,7 +47,7 @@ type listedViewer struct {
 func (p *status) listing(req *http.Request, now reading) listing {
 	l := listing{Stores: []listedStore{}}
 	for _, store := range p.stores {
-		grants, _ := store.grants(now)
+		grants := store.claims(now)
 		listed := listedStore{Name: store.name, MaxIPs: store.limitIPs(), Grants: []listedGrant{}}
 		if shared := sharedState(store); shared != nil {
 			listed.Redis = &listedRedis{InStep: shared.inStep, Since: inUTC(shared.since), Error: shared.failure, Skipped: shared.skipped}

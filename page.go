@@ -127,7 +127,7 @@ func (p *status) view(req *http.Request, now reading) view {
 }
 
 func storeViewOf(store *store, mine string, at reading) storeView {
-	grants, _ := store.grants(at)
+	grants := store.claims(at)
 	now := at.wall
 	v := storeView{Name: printable(store.name), Value: store.name, MaxIPs: store.limitIPs()}
 	v.Learns = v.MaxIPs > 0

@@ -109,7 +109,35 @@ func TestCertificatesOfOneNameAreBounded(t *testing.T) {
 			t.Errorf("with two addresses an identity, got %v, want %s", got, want)
 		}
 	}
-	if got := strings.Count(h.log.String(), "msg=evicted"); got != maxCertificates {
-		t.Errorf("got %d lines for the grants of the address that went, want %d", got, maxCertificates)
+	if got := strings.Count(h.log.String(), "msg=evicted"); got != 1 {
+		t.Errorf("got %d lines for the address that went, want 1", got)
+	}
+}
+
+// TestCertificatesOfOneNameAreOneGrantForPeople is about the status page, its JSON, metrics and the log.
+func TestCertificatesOfOneNameAreOneGrantForPeople(t *testing.T) {
+	h, _, prove := twins(t, Config{Mode: "learn", TTL: "1h"})
+	h.handlers["status"] = h.reload(map[string]Config{"status": {Mode: "status", Proof: "request"}})["status"]
+	prove("203.0.113.7", 1)
+	h.now = h.now.Add(time.Minute)
+	prove("203.0.113.7", 2)
+	grants := h.listing("status", "203.0.113.7").Stores[0].Grants
+	if len(grants) != 1 || !grants[0].Learned.Equal(t0) || !grants[0].Proved.Equal(t0.Add(time.Minute)) || !grants[0].Expires.Equal(t0.Add(time.Hour+time.Minute)) {
+		t.Errorf("got %+v, want one", grants)
+	}
+	twin := certificate("cn:home")
+	twin.Raw = []byte("twin 2")
+	if want := identityOf(twin).fingerprint(); grants[0].Fingerprint != want {
+		t.Errorf("got the fingerprint %s, want that of the last proof, %s", grants[0].Fingerprint, want)
+	}
+	if got := openStore(h.store("default")).census(at(h.now)).grants; got != 1 {
+		t.Errorf("got %d grants in the metrics, want 1", got)
+	}
+	if got := len(openStore(h.store("default")).revoke(ipOf("\x07"), "", atTime(h.now))); got != 1 {
+		t.Errorf("got %d revoked, want 1", got)
+	}
+	h.walk("both have ended", "one 203.0.113.7=403; two 203.0.113.7=403")
+	if got := openStore(h.store("default")).census(at(h.now)).grants; got != 0 {
+		t.Errorf("got %d grants after that, want none", got)
 	}
 }

@@ -162,6 +162,30 @@ func (s *store) grants(now reading) (held []heldGrant, changes int) {
 	return held, changes
 }
 
+// claims returns what people see of the grants: those of an identity for an address as one, of the certificate that was
+// proved last.
+func (s *store) claims(now reading) []heldGrant {
+	grants, _ := s.grants(now)
+	places := map[string]int{}
+	claims := []heldGrant{}
+	for _, g := range grants {
+		about := claim(g.ip, g.identity)
+		at, found := places[about]
+		if !found {
+			places[about] = len(claims)
+			claims = append(claims, g)
+			continue
+		}
+		if g.learned.Before(claims[at].learned) {
+			claims[at].learned = g.learned
+		}
+		if g.expires.After(claims[at].expires) {
+			claims[at].expires = g.expires
+		}
+	}
+	return claims
+}
+
 func (s *store) copy(now reading) (held []heldGrant, changes int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

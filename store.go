@@ -111,18 +111,27 @@ func (s *store) learn(ip netip.Prefix, id identity, limits limits, now reading) 
 	} else {
 		s.counts.renewed++
 	}
-	for _, other := range gone {
-		if other.address != g.address || other.identity.name() != id.name() { // else newer certificates replace it
-			evicted = append(evicted, other)
-		}
-	}
-	s.counts.evicted += len(evicted)
+	evicted = s.evictedLocked(gone)
 	s.shareLocked(g, before, gone)
 	if s.list.made != made || len(gone) > 0 {
 		s.changedLocked()
 	}
 	news = learned || newer
 	return g, news, evicted
+}
+
+// evictedLocked counts grants that had to go, and returns what there is to tell of them: not of those that newer
+// certificates of the same identity have replaced.
+func (s *store) evictedLocked(gone []*grant) []*grant {
+	evicted := []*grant{}
+	for _, g := range gone {
+		if len(g.address.grantsOf(g.identity.name())) == 0 {
+			evicted = append(evicted, g)
+		}
+	}
+	evicted = perIdentity(evicted)
+	s.counts.evicted += len(evicted)
+	return evicted
 }
 
 // changedLocked takes note that grants came or went.
@@ -144,11 +153,12 @@ func (s *store) revoke(ips netip.Prefix, name string, now reading) []*grant {
 		s.revokedLocked(g, now.mono)
 		s.list.remove(g)
 	}
-	s.counts.revoked += len(revoked)
 	if len(revoked) > 0 {
 		s.changedLocked()
 	}
-	return revoked
+	shown := perIdentity(revoked)
+	s.counts.revoked += len(shown)
+	return shown
 }
 
 // admitted counts a request that was let in.

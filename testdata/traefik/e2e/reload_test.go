@@ -46,7 +46,7 @@ func TestAFaultyConfigurationClosesItsRouterAndSaysWhy(t *testing.T) {
 		enforcer options
 		want     []string
 	}{
-		{"a misspelt option", options{"sourceRnage": "0.0.0.0/0"}, []string{`sourceRnage: invalid value`, `did you mean`, `sourceRange`}},
+		{"a misspelt option", options{"sourceRnage": "0.0.0.0/0"}, []string{`sourceRnage: unknown option`, `did you mean`, `sourceRange`}},
 		{"several faults", options{"mode": "enforce ", "rejectStatusCode": "teapot", "ipStrategy": options{"dept": 1}}, []string{`rejectStatusCode`, `teapot`, `ipStrategy.dept`, `ipStrategy.depth`}},
 		{"a number that is none", options{"rejectStatusCode": 403.7}, []string{`rejectStatusCode`, `403.7`}},
 		{"an option of a learner", options{"ttl": 60}, []string{`ttl`, `has no meaning in mode`}},

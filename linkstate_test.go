@@ -85,8 +85,10 @@ func TestTheSharingIsSeen(t *testing.T) {
 	}
 	shows("away", "in step.", "Not in step with the other replicas since ", "dial tcp "+s.address, count("in_step", "0"), count("skipped_total", "0"))
 
+	s.args = append(s.args, "--user", "default", "on", "nopass", "~*", "&*", "+@all", "-eval") // so that nobody reads it yet
 	s.start()
 	s.cli("HSET", "{mtlsallowlist:"+h.store("a")+"}:grants", "203.0.113.9/32 cn%3Aeve", "tomorrow")
+	s.does("ACL", "SETUSER", "default", "+eval")
 	eventually(t, "it is in step again", func() bool { return sharing().InStep && sharing().Skipped > 0 })
 	if got := sharing(); got.Error != "" || !got.Since.After(lost) {
 		t.Errorf("in step again, it is listed with %+v", got)
@@ -94,7 +96,8 @@ func TestTheSharingIsSeen(t *testing.T) {
 	shows("nonsense", count("failures_total", "0"), "in step. 1 entry in Redis made no sense.", count("in_step", "1"), count("skipped_total", "1"))
 
 	now := time.Now().UnixMilli()
-	s.cli("HSET", "{mtlsallowlist:"+h.store("a")+"}:grants", "203.0.113.9/32 cn%3Aeve", fmt.Sprintf("%d %d g %d 0 cn%%3Aeve,sha256%%3Aabc", now, now+3_600_000, now))
+	s.cli("HSET", "{mtlsallowlist:"+h.store("a")+"}:grants", "203.0.113.9/32 cn%3Aeve -abc", fmt.Sprintf("%d %d g %d %d 0 cn%%3Aeve", now, now+3_600_000, now, now))
+	s.cli("HDEL", "{mtlsallowlist:"+h.store("a")+"}:grants", "203.0.113.9/32 cn%3Aeve")
 	s.cli("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes") // so that all is read again
 	eventually(t, "it is read", func() bool { return sharing().InStep && sharing().Skipped == 2 })
 	shows("a short fingerprint", count("skipped_total", "1"), "in step. 2 entries in Redis made no sense.", count("skipped_total", "2"))

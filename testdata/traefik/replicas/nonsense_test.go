@@ -14,14 +14,15 @@ import (
 func TestNonsenseInRedisIsPassedOver(t *testing.T) {
 	server := redis.Start(t)
 	now := time.Now().UnixMilli()
-	writes := func(from, names string) {
+	writes := func(from, identity string) { // names, and the fingerprint after a "-"
+		names, sum, _ := strings.Cut(identity, "-")
 		name, _, _ := strings.Cut(names, ",")
-		server.CLI("HSET", "{mtlsallowlist:default}:grants", from+"/32 "+name, fmt.Sprintf("%d %d g %d 0c0ffee %s", now, now+3_600_000, now, names))
+		server.CLI("HSET", "{mtlsallowlist:default}:grants", from+"/32 "+name+" -"+sum, fmt.Sprintf("%d %d g %d %d 0c0ffee %s", now, now+3_600_000, now, now, names))
 	}
 	sum := strings.Repeat("9f0c", 16)
-	writes("203.0.113.1", "cn%3Aphone,sha256%3A"+sum)
+	writes("203.0.113.1", "cn%3Aphone-"+sum)
 	nonsense := []string{
-		"cn%3Aphone,sha256%3Aabc", "cn%3Aphone,sha256%3A" + strings.ToUpper(sum), "sha256%3A", "cn%3A", "user%3Aphone", "phone",
+		"cn%3Aphone-abc", "cn%3Aphone-" + strings.ToUpper(sum), "sha256%3A", "cn%3A", "user%3Aphone", "phone",
 		"cn%3Aphone,sha256%3A" + sum + ",dns%3Aphone", "cn%3A" + strings.Repeat("x", 5000),
 	}
 	for i, names := range nonsense {

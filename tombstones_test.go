@@ -41,6 +41,10 @@ func TestTombstonesAreBounded(t *testing.T) {
 		if _, found := s.sharing.tombstones.of(revocationOf(t, n-1, 0, 0).member()); !found {
 			t.Errorf("maxIPs %d: the one that ends last has gone", row.limits.maxIPs)
 		}
+		_, first := s.sharing.tombstones.of(revocationOf(t, n-row.want, 0, 0).member())
+		if _, before := s.sharing.tombstones.of(revocationOf(t, n-row.want-1, 0, 0).member()); before || !first {
+			t.Errorf("maxIPs %d: others have gone than those that end first", row.limits.maxIPs)
+		}
 		if saved, _ := s.state(when(time.Second)); len(saved.Revoked) != row.want {
 			t.Errorf("maxIPs %d: a state file has %d", row.limits.maxIPs, len(saved.Revoked))
 		}
@@ -144,5 +148,15 @@ func TestOneMoreTombstoneTakesHardlyMoreTime(t *testing.T) {
 	t.Logf("with 500: %v, with 16,000: %v, %.1f times", few, many, float64(many)/float64(few))
 	if many > 10*few {
 		t.Errorf("with 16,000 it takes %v, with 500 %v", many, few)
+	}
+}
+
+func TestATombstoneKeepsNoMoreNamesThanItIsToldBy(t *testing.T) {
+	held := newTombstones()
+	id := identity{names: []string{"cn:a", "dns:a.lan", byFingerprint + someSum}, serial: "c0ffee"}
+	e := entry{kind: entryRevoked, ip: home, identity: id, expires: 1}
+	held.put(e, 1)
+	if got, found := held.of(e.member()); !found || len(got.identity.names) != 2 || got.member() != e.member() || got.identity.serial != "" {
+		t.Errorf("got %v, and found: %t", got.identity, found)
 	}
 }

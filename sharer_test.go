@@ -153,3 +153,25 @@ func TestAPasswordThatIsReplacedDuringAReload(t *testing.T) {
 		t.Errorf("got %q, want it refused", got)
 	}
 }
+
+func TestWhoSharesAStoreIsRememberedOnceAndWhileItLives(t *testing.T) {
+	s := newSharers(t)
+	for i, row := range []struct {
+		name   string
+		cancel string // whose context is done before
+		want   int
+	}{{"a", "", 1}, {"a", "", 1}, {"b", "", 2}, {"c", "b", 2}, {"a", "a", 2}} {
+		if row.cancel != "" {
+			s.cancel[row.cancel]()
+		}
+		if got := s.make(row.name, "x", Redis{}); got != "" {
+			t.Errorf("%d: got %s", i, got)
+		}
+		if got := len(stores.sharers[s.h.store("x")]); got != row.want {
+			t.Errorf("%d: got %d middlewares, want %d", i, got, row.want)
+		}
+	}
+	if got := s.make("d", "x", Redis{DB: "1"}); strings.Count(got, "already") != 1 {
+		t.Errorf("got %q, want one of the two that differ", got)
+	}
+}

@@ -17,11 +17,7 @@ var askingMethods = []string{http.MethodGet, http.MethodHead, http.MethodPost, h
 // maxProofs bounds for how many connections a learner remembers the proof.
 const maxProofs = 1000
 
-var (
-	errIdentity = errors.New("identity not among identities")
-	errPrivate  = errors.New("private address: everybody behind the same gateway has it; see ipStrategy, PROXY protocol and allowPrivate")
-	errTeredo   = errors.New("shared address: all clients of a Teredo server have the same subnet")
-)
+var errIdentity = errors.New("identity not among identities")
 
 // A learner lets in who proves an identity, and puts the address onto its store's allowlist.
 type learner struct {
@@ -33,11 +29,11 @@ type learner struct {
 	teller   teller
 	rejecter *rejecter
 	store    *store
-	taken    map[string]*proof // by the connection's remote address, guarded by the store's mu
+	taken    map[string]*remembered // by the connection's remote address, guarded by the store's mu
 }
 
-// A proof is what a learner took on a connection: a certificate, which the connection keeps, for a grant.
-type proof struct {
+// A remembered proof is what a learner took on a connection: a certificate, which the connection keeps, for a grant.
+type remembered struct {
 	connection *tls.ConnectionState
 	until      moment // the last moment at which the certificate is valid, and the state file needs no renewal
 	*grant
@@ -47,7 +43,7 @@ func newLearner(s settings, next, unproven http.Handler, clock clock, teller tel
 	teller.store.learnBy(terms{learner: true, limits: s.limits, allowPrivate: s.allowPrivate}, clock.read())
 	return &learner{
 		settings: s, next: next, unproven: unproven, prove: newProver(s.proof, s.identityHeader), clock: clock, teller: teller,
-		rejecter: newRejecter(s), store: s.stores[0], taken: map[string]*proof{},
+		rejecter: newRejecter(s), store: s.stores[0], taken: map[string]*remembered{},
 	}
 }
 
@@ -176,7 +172,7 @@ func (l *learner) take(req *http.Request, id identity, until time.Time, now read
 		}
 	}
 	if g != nil && l.direct && l.proof == proofCertificate && shared == nil {
-		l.remember(req.RemoteAddr, &proof{connection: req.TLS, until: now.momentOf(until), grant: g})
+		l.remember(req.RemoteAddr, &remembered{connection: req.TLS, until: now.momentOf(until), grant: g})
 	}
 }
 
@@ -204,21 +200,8 @@ func (l *learner) learn(addr netip.Addr, id identity, now reading) (g *grant, ne
 	return g, news, nil
 }
 
-// learnable returns why addr may not be learned; nil if it may.
-func learnable(addr netip.Addr, allowPrivate bool) error {
-	switch {
-	case !isUnicast(addr):
-		return errNoAddress
-	case teredo.Contains(addr):
-		return errTeredo
-	case !allowPrivate && !isPublic(addr):
-		return errPrivate
-	}
-	return nil
-}
-
 // remember keeps p for the connection's next request. The memory is bounded by forgetting any other.
-func (l *learner) remember(remoteAddr string, p *proof) {
+func (l *learner) remember(remoteAddr string, p *remembered) {
 	l.store.mu.Lock()
 	defer l.store.mu.Unlock()
 	if len(l.taken) >= maxProofs {

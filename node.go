@@ -34,7 +34,7 @@ func (l *link) dial(attempt context.Context) (*redisConn, error) {
 	}
 	l.mu.Unlock()
 	started := time.Now()
-	conn, err := dialRedis(attempt, l.redis, address, limit)
+	conn, err := dialRedis(attempt, &l.redis.redisOptions, address, limit)
 	if err != nil {
 		return nil, err
 	}

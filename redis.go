@@ -29,6 +29,18 @@ var (
 	errRedis = errors.New("redis") // begins what are Redis's own words
 )
 
+// redisOptions tell how to reach a Redis, and how to log in.
+type redisOptions struct {
+	endpoints    []string // "host:port" of one server, or of some of a cluster's
+	username     string   // empty: the default user
+	password     string   // empty: none
+	db           int
+	tls          *tls.Config   // nil: none
+	readTimeout  time.Duration // of each answer; 0: none
+	writeTimeout time.Duration // of each command; 0: none
+	dialTimeout  time.Duration // of each step of connecting
+}
+
 // A reply is text, a number, an error of Redis, nothing, or several replies.
 type reply struct {
 	kind  byte // of RESP2: '+' and '$' text, ':' number as text, '-' error, '*' items, '_' nothing
@@ -47,7 +59,7 @@ type redisConn struct {
 }
 
 // dialRedis connects to address, "host:port", and logs in: each step within limit. The connection lasts until ctx is done.
-func dialRedis(ctx context.Context, s *redisSettings, address string, limit time.Duration) (*redisConn, error) {
+func dialRedis(ctx context.Context, s *redisOptions, address string, limit time.Duration) (*redisConn, error) {
 	dialer := &net.Dialer{Timeout: limit}
 	conn, err := dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
@@ -85,7 +97,7 @@ func shorter(a, b time.Duration) time.Duration {
 	return b
 }
 
-func (c *redisConn) logIn(s *redisSettings, limit time.Duration) error {
+func (c *redisConn) logIn(s *redisOptions, limit time.Duration) error {
 	if s.password != "" {
 		auth := []string{"AUTH", s.password}
 		if s.username != "" {

@@ -106,7 +106,7 @@ func TestWhatIsNotRedisIsTurnedAway(t *testing.T) {
 
 func dialTalker(t *testing.T, address string) *redisConn {
 	t.Helper()
-	redis := (&reader{}).redis(&Redis{Endpoints: []string{address}})
+	redis := &redisOptions{readTimeout: 3 * time.Second, writeTimeout: 3 * time.Second, dialTimeout: 5 * time.Second}
 	conn, err := dialRedis(context.Background(), redis, address, time.Second)
 	if err != nil {
 		t.Fatal(err)

@@ -17,7 +17,7 @@ var errRehearsal = errors.New("the rehearsal went otherwise than written")
 // rehearseSharing calls each method that a link's goroutines, requests and the status page can call at once, for init's
 // reason. There is no network: what Redis answers is written down. It returns a link that has ended.
 func rehearseSharing(log *slog.Logger) (*link, error) {
-	redis := &redisSettings{endpoints: []string{""}, password: "none", db: 1, readTimeout: time.Second, writeTimeout: time.Second} // nobody is there
+	redis := &redisSettings{redisOptions: redisOptions{endpoints: []string{""}, password: "none", db: 1, readTimeout: time.Second, writeTimeout: time.Second}} // nobody is there
 	l := newLink(newStore("rehearsal of sharing"), redis, clock{time.Now, time.Since}, log)
 	now := l.clock.read()
 	limits := limits{ttl: time.Hour, maxIPs: 1, maxIPsPerIdentity: 1}
@@ -39,7 +39,7 @@ func rehearseSharing(log *slog.Logger) (*link, error) {
 		"*2\r\n"+bulk("id")+bulk("1")+bulk("1700000000000")))
 	conn := &redisConn{conn: here, reader: bufio.NewReader(here), stop: func() bool { return true }, writes: time.Second}
 	attempt, _ := l.current()
-	failed := conn.logIn(redis, time.Second)
+	failed := conn.logIn(&redis.redisOptions, time.Second)
 	at, err := l.exchange(conn)
 	failed = errors.Join(failed, err)
 	l.save()

@@ -51,8 +51,8 @@ func startReplica(t *testing.T, endpoint string, options Redis, ahead time.Durat
 // newReplica makes a replica whose link doesn't run yet.
 func newReplica(t *testing.T, store string, options *Redis, ahead time.Duration) *replica {
 	t.Helper()
-	read := &reader{}
-	settings := read.redis(options)
+	read := newReader(nil)
+	settings := readRedis(read, options)
 	if len(read.faults) > 0 {
 		t.Fatal(read.faults)
 	}

@@ -1,16 +1,10 @@
 package mtlsallowlist
 
 import (
-	"errors"
-	"fmt"
 	"net/http"
-	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
-
-	"github.com/traefik/paerser/types"
 )
 
 const (
@@ -26,8 +20,15 @@ var secretHeaders = []string{"Authorization", "Proxy-Authorization", "Cookie"}
 // headerBytes are what a header's name is made of (RFC 9110, token).
 const headerBytes = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
-// maxTTL keeps deadlines countable.
-const maxTTL = 100 * 365 * 24 * time.Hour
+// options lists the keys that Config and IPStrategy know.
+var options = []string{
+	"mode", "store", "proof", "identityHeader", "identities", "ttl", "maxIPs", "maxIPsPerIdentity", "allowPrivate", "sourceRange",
+	"ipStrategy.depth", "ipStrategy.excludedIPs", "ipStrategy.ipv6Subnet", "rejectStatusCode",
+	"stateFile",
+	"redis.endpoints", "redis.username", "redis.password", "redis.passwordFile", "redis.passwordEnv", "redis.db",
+	"redis.tls.ca", "redis.tls.cert", "redis.tls.key", "redis.tls.insecureSkipVerify",
+	"redis.readTimeout", "redis.writeTimeout", "redis.dialTimeout",
+}
 
 // settings are a Config that has been read: valid, typed and complete.
 type settings struct {
@@ -48,23 +49,12 @@ type settings struct {
 	redis            *redisSettings // nil: none
 }
 
-// An error isn't to fill the log: that is how many faults are told, and how many bytes of a key or a value.
-const (
-	maxFaults = 50
-	maxQuoted = 100
-)
-
-// A reader reads texts, and collects the faults that it finds on the way.
-type reader struct {
-	faults []error // maxFaults, and one more for those after them
-}
-
 // parse reads config without changing it. Its error joins all faults, each with key, value and what is wanted.
 func parse(config *Config) (*settings, error) {
-	r := &reader{}
+	r := newReader(options)
 	r.unknown("", config.Unknown)
 	r.unknown("ipStrategy.", config.IPStrategy.Unknown)
-	s := &settings{mode: r.mode(config)}
+	s := &settings{mode: readMode(r, config)}
 	names := r.list("store", config.Store, "default")
 	for i, name := range names {
 		if slices.Contains(names[:i], name) {
@@ -82,7 +72,7 @@ func parse(config *Config) (*settings, error) {
 		}
 		s.identities = append(s.identities, pattern)
 	}
-	r.proof(config, s)
+	readProof(r, config, s)
 	s.limits = limits{
 		ttl:               r.duration("ttl", config.TTL, 24*time.Hour),
 		maxIPs:            r.number("maxIPs", config.MaxIPs, 10, 1, 1<<31-1),
@@ -100,12 +90,12 @@ func parse(config *Config) (*settings, error) {
 	if config.StateFile != "" && s.stateFile == "" {
 		r.fault("stateFile", config.StateFile, "want a path")
 	}
-	s.redis = r.redis(config.Redis)
+	s.redis = readRedis(r, config.Redis)
 	if s.redis != nil && s.mode == modeStatus {
 		r.fault("redis", "", "has no meaning in mode %q: it is for %s, %s, %s", s.mode, modeLearn, modeEnforce, modeEither)
 	}
-	if len(r.faults) > 0 {
-		return nil, errors.Join(r.faults...)
+	if err := r.err(); err != nil {
+		return nil, err
 	}
 	for _, name := range names {
 		s.stores = append(s.stores, openStore(name))
@@ -113,35 +103,8 @@ func parse(config *Config) (*settings, error) {
 	return s, nil
 }
 
-// fault tells what is wrong with the value of a key. It quotes the value, unless somebody may have put a secret there.
-func (r *reader) fault(key, value, format string, args ...any) {
-	why := fmt.Sprintf(format, args...)
-	if mayHoldSecret(key) {
-		r.refuse(key, why)
-		return
-	}
-	r.refuse(key, fmt.Sprintf("invalid value %q: %s", shortened(value), why))
-}
-
-// refuse tells what is wrong with a key, whatever its value.
-func (r *reader) refuse(key, why string) {
-	switch {
-	case len(r.faults) < maxFaults:
-		r.faults = append(r.faults, errors.New(shortened(key)+": "+why))
-	case len(r.faults) == maxFaults:
-		r.faults = append(r.faults, errors.New("and more faults"))
-	}
-}
-
-func shortened(text string) string {
-	if len(text) > maxQuoted {
-		return text[:maxQuoted] + "…"
-	}
-	return text
-}
-
-// mode also finds the options that the mode has no use for: who sets them expects something of them.
-func (r *reader) mode(config *Config) string {
+// readMode also finds the options that the mode has no use for: who sets them expects something of them.
+func readMode(r *reader, config *Config) string {
 	learning := []string{modeLearn, modeEither}
 	if !slices.Contains([]string{modeLearn, modeEnforce, modeEither, modeStatus}, config.Mode) {
 		r.fault("mode", config.Mode, "want %q, %q, %q or %q", modeLearn, modeEnforce, modeEither, modeStatus)
@@ -167,15 +130,15 @@ func (r *reader) mode(config *Config) string {
 	return config.Mode
 }
 
-// proof reads what counts as proof, and whose it is.
-func (r *reader) proof(config *Config, s *settings) {
+// readProof reads what counts as proof, and whose it is.
+func readProof(r *reader, config *Config, s *settings) {
 	s.proof = strings.TrimSpace(config.Proof)
 	s.identityHeader = strings.TrimSpace(config.IdentityHeader)
 	if config.Proof == "" {
 		s.proof = proofCertificate
 	}
 	if s.mode == modeEnforce {
-		return // mode has found them already
+		return // readMode has found them already
 	}
 	switch s.proof {
 	case proofCertificate, proofRequest:
@@ -209,73 +172,4 @@ func headerName(text string) string {
 		return name
 	}
 	return text
-}
-
-// list trims the parts, which labels give as "a, b". A list that is there but empty is a fault: where the
-// default is everything, it must not open what somebody meant to close.
-func (r *reader) list(key string, texts []string, byDefault ...string) []string {
-	if texts == nil {
-		return byDefault
-	}
-	if len(texts) == 0 {
-		r.fault(key, "", "want at least one, or no such key")
-	}
-	trimmed := []string{}
-	for _, text := range texts {
-		trimmed = append(trimmed, strings.TrimSpace(text))
-	}
-	if slices.Contains(trimmed, "") {
-		r.fault(key, strings.Join(texts, ","), "want no empty parts")
-	}
-	return trimmed
-}
-
-func (r *reader) prefixes(key string, texts []string) *prefixSet {
-	prefixes := []netip.Prefix{}
-	for _, text := range r.list(key, texts) {
-		prefix, err := parsePrefix(text)
-		if errors.Is(err, errTranslated) {
-			r.fault(key, text, "%v", err)
-		} else if err != nil {
-			r.fault(key, text, `want a CIDR or an IP, e.g. "192.168.1.0/24"`)
-		}
-		prefixes = append(prefixes, prefix)
-	}
-	return newPrefixSet(prefixes)
-}
-
-func (r *reader) number(key, text string, byDefault, least, most int) int {
-	if text == "" {
-		return byDefault
-	}
-	n, err := strconv.Atoi(strings.TrimSpace(text))
-	if err != nil || n < least || n > most {
-		r.fault(key, text, "want a whole number from %d to %d", least, most)
-	}
-	return n
-}
-
-func (r *reader) flag(key, text string) bool {
-	if text == "" {
-		return false
-	}
-	on, err := strconv.ParseBool(strings.TrimSpace(text))
-	if err != nil {
-		r.fault(key, text, "want true or false")
-	}
-	return on
-}
-
-func (r *reader) duration(key, text string, byDefault time.Duration) time.Duration {
-	if text == "" {
-		return byDefault
-	}
-	var d types.Duration
-	err := d.Set(strings.TrimSpace(text))
-	seconds, notSeconds := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
-	overflows := notSeconds == nil && seconds != int64(time.Duration(d)/time.Second)
-	if err != nil || d <= 0 || time.Duration(d) > maxTTL || overflows {
-		r.fault(key, text, `want a positive duration, e.g. "90s", "24h" or a number of seconds`)
-	}
-	return time.Duration(d)
 }

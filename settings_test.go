@@ -289,7 +289,7 @@ func TestSuggestions(t *testing.T) {
 		{"mxxx", "want one of mode, store"},
 		{"moore", `did you mean "mode"?`}, // "store" is as near, and comes later
 	} {
-		if got := suggestion(row.key); !strings.HasPrefix(got, row.want) {
+		if got := newReader(options).suggestion(row.key); !strings.HasPrefix(got, row.want) {
 			t.Errorf("%s: got %s, want %s", row.key, got, row.want)
 		}
 	}

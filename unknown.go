@@ -6,16 +6,6 @@ import (
 	"strings"
 )
 
-// options lists the keys that Config and IPStrategy know.
-var options = []string{
-	"mode", "store", "proof", "identityHeader", "identities", "ttl", "maxIPs", "maxIPsPerIdentity", "allowPrivate", "sourceRange",
-	"ipStrategy.depth", "ipStrategy.excludedIPs", "ipStrategy.ipv6Subnet", "rejectStatusCode",
-	"stateFile",
-	"redis.endpoints", "redis.username", "redis.password", "redis.passwordFile", "redis.passwordEnv", "redis.db",
-	"redis.tls.ca", "redis.tls.cert", "redis.tls.key", "redis.tls.insecureSkipVerify",
-	"redis.readTimeout", "redis.writeTimeout", "redis.dialTimeout",
-}
-
 // unknown finds keys that are no option, in order, and names the option that each may have been meant for. It never tells
 // a value: what is misspelt, or at the wrong depth, may be a password.
 func (r *reader) unknown(parent string, values map[string]any) {
@@ -28,22 +18,22 @@ func (r *reader) unknown(parent string, values map[string]any) {
 		if len(r.faults) > maxFaults {
 			return // no more are told
 		}
-		r.refuse(parent+key, "unknown option: "+suggestion(shortened(parent+key)))
+		r.refuse(parent+key, "unknown option: "+r.suggestion(shortened(parent+key)))
 	}
 }
 
 // suggestion names the option whose own name, without its parent, is nearest to that of key, or, if none is
 // near, all of them.
-func suggestion(key string) string {
+func (r *reader) suggestion(key string) string {
 	name := ownName(key)
 	nearest, least := "", len(name)/2+1
-	for _, option := range options {
+	for _, option := range r.known {
 		if d := editDistance(name, ownName(option)); d < least {
 			nearest, least = option, d
 		}
 	}
 	if nearest == "" {
-		return "want one of " + strings.Join(options, ", ")
+		return "want one of " + strings.Join(r.known, ", ")
 	}
 	return fmt.Sprintf("did you mean %q?", nearest)
 }
@@ -77,4 +67,9 @@ func editDistance(a, b string) int {
 		}
 	}
 	return row[len(b)]
+}
+
+// mayHoldSecret reports whether somebody may have put a password at a key by mistake, so that its value isn't to be told.
+func mayHoldSecret(key string) bool {
+	return strings.HasPrefix(key+".", "redis.") && !strings.HasSuffix(key, "Timeout") && key != "redis.tls.insecureSkipVerify"
 }

@@ -67,32 +67,25 @@ type RedisTLS struct {
 
 // redisSettings are a Redis that has been read.
 type redisSettings struct {
-	endpoints    []string
-	username     string
-	password     string
-	db           int
-	tls          *tls.Config // nil: none
-	readTimeout  time.Duration
-	writeTimeout time.Duration
-	dialTimeout  time.Duration
-	options      map[string]redisOption // by key
-	text         string                 // the same for the same settings
+	redisOptions
+	options map[string]redisOption // by key
+	text    string                 // the same for the same settings
 }
 
 // A redisOption is an option as it was written, and as it counts: a path, say, and what is in the file.
 type redisOption struct{ written, value string }
 
-// redis reads how a store is shared; nil if it isn't.
-func (r *reader) redis(config *Redis) *redisSettings {
+// readRedis reads how a store is shared; nil if it isn't.
+func readRedis(r *reader, config *Redis) *redisSettings {
 	if config == nil {
 		return nil
 	}
-	r.unknown("redis.", r.unpooled(config.Unknown))
-	s := &redisSettings{
-		options:      map[string]redisOption{},
+	r.unknown("redis.", unpooled(r, config.Unknown))
+	s := &redisSettings{options: map[string]redisOption{}}
+	s.redisOptions = redisOptions{
 		endpoints:    r.list("redis.endpoints", config.Endpoints, "localhost:6379"),
 		username:     config.Username,
-		password:     r.password(config),
+		password:     redisPassword(r, config),
 		db:           r.number("redis.db", config.DB, 0, 0, 65535),
 		readTimeout:  r.duration("redis.readTimeout", config.ReadTimeout, 3*time.Second),
 		writeTimeout: r.duration("redis.writeTimeout", config.WriteTimeout, 3*time.Second),
@@ -100,7 +93,7 @@ func (r *reader) redis(config *Redis) *redisSettings {
 	}
 	for i, endpoint := range s.endpoints {
 		if endpoint != "" && !isEndpoint(endpoint) {
-			r.endpoint(i, s.endpoints)
+			refuseEndpoint(r, i, s.endpoints)
 		}
 	}
 	if s.username != "" && s.password == "" {
@@ -110,7 +103,7 @@ func (r *reader) redis(config *Redis) *redisSettings {
 		r.fault("redis.db", config.DB, "has no meaning in a cluster, which several endpoints are")
 	}
 	if config.TLS != nil {
-		s.tls = r.redisTLS(config.TLS, s)
+		s.tls = redisTLS(r, config.TLS, s)
 	}
 	servers := append([]string{}, s.endpoints...)
 	sort.Strings(servers)
@@ -139,7 +132,7 @@ func (s *redisSettings) option(key, written, value string) {
 var poolOptions = []string{"poolSize", "minIdleConns", "maxActiveConns"}
 
 // unpooled finds those of poolOptions, and returns the other unknown keys.
-func (r *reader) unpooled(unknown map[string]any) map[string]any {
+func unpooled(r *reader, unknown map[string]any) map[string]any {
 	others := map[string]any{}
 	for key, value := range unknown {
 		others[key] = value
@@ -155,13 +148,8 @@ func (r *reader) unpooled(unknown map[string]any) map[string]any {
 	return others
 }
 
-// mayHoldSecret reports whether somebody may have put a password at a key by mistake, so that its value isn't to be told.
-func mayHoldSecret(key string) bool {
-	return strings.HasPrefix(key+".", "redis.") && !strings.HasSuffix(key, "Timeout") && key != "redis.tls.insecureSkipVerify"
-}
-
-// endpoint tells what is wrong with an endpoint, without it: it may be a URL, or the half of one, with a password in it.
-func (r *reader) endpoint(i int, endpoints []string) {
+// refuseEndpoint tells what is wrong with an endpoint, without it: it may be a URL, or the half of one, with a password in it.
+func refuseEndpoint(r *reader, i int, endpoints []string) {
 	which := ""
 	login := ""
 	if len(endpoints) > 1 {
@@ -188,9 +176,9 @@ func isEndpoint(text string) bool {
 	return err == nil && isHost && notNumber == nil && number > 0 && number < 1<<16
 }
 
-// password tells no fault with the password in it, nor with its file's path or its variable's name: somebody may have put it
+// redisPassword tells no fault with the password in it, nor with its file's path or its variable's name: somebody may have put it
 // there.
-func (r *reader) password(config *Redis) string {
+func redisPassword(r *reader, config *Redis) string {
 	given := 0
 	for _, text := range []string{config.Password, config.PasswordFile, config.PasswordEnv} {
 		if text != "" {
@@ -220,17 +208,17 @@ func (r *reader) password(config *Redis) string {
 	return config.Password
 }
 
-func (r *reader) redisTLS(config *RedisTLS, s *redisSettings) *tls.Config {
+func redisTLS(r *reader, config *RedisTLS, s *redisSettings) *tls.Config {
 	r.unknown("redis.tls.", config.Unknown)
 	c := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: r.flag("redis.tls.insecureSkipVerify", config.InsecureSkipVerify)} //nolint:gosec // the user's choice
-	ca := r.pem("redis.tls.ca", config.CA)
+	ca := readPEM(r, "redis.tls.ca", config.CA)
 	if len(ca) > 0 {
 		c.RootCAs = x509.NewCertPool()
 		if !c.RootCAs.AppendCertsFromPEM(ca) {
 			r.refuse("redis.tls.ca", "want certificates in PEM, or the path of a file with them")
 		}
 	}
-	cert, key := r.pem("redis.tls.cert", config.Cert), r.pem("redis.tls.key", config.Key)
+	cert, key := readPEM(r, "redis.tls.cert", config.Cert), readPEM(r, "redis.tls.key", config.Key)
 	if len(cert) > 0 || len(key) > 0 {
 		pair, err := tls.X509KeyPair(cert, key)
 		if err != nil { // which may quote what there is instead
@@ -245,9 +233,9 @@ func (r *reader) redisTLS(config *RedisTLS, s *redisSettings) *tls.Config {
 	return c
 }
 
-// pem returns what text is, or what is in the file with that path. A key doesn't leave Traefik, but whoever names the host
+// readPEM returns what text is, or what is in the file with that path. A key doesn't leave Traefik, but whoever names the host
 // could have themselves taken for Traefik there: so it is from the folder of secrets. Certificates are public.
-func (r *reader) pem(key, text string) []byte {
+func readPEM(r *reader, key, text string) []byte {
 	if text == "" || strings.Contains(text, "-----BEGIN") {
 		return []byte(text)
 	}

@@ -1,0 +1,25 @@
+package mtlsallowlist
+
+import (
+	"errors"
+	"net/netip"
+)
+
+// Why an address may not be learned.
+var (
+	errPrivate = errors.New("private address: everybody behind the same gateway has it; see ipStrategy, PROXY protocol and allowPrivate")
+	errTeredo  = errors.New("shared address: all clients of a Teredo server have the same subnet")
+)
+
+// learnable returns why addr may not be learned; nil if it may.
+func learnable(addr netip.Addr, allowPrivate bool) error {
+	switch {
+	case !isUnicast(addr):
+		return errNoAddress
+	case teredo.Contains(addr):
+		return errTeredo
+	case !allowPrivate && !isPublic(addr):
+		return errPrivate
+	}
+	return nil
+}

@@ -11,8 +11,6 @@ import (
 	"time"
 )
 
-var t0 = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-
 // at is the moment of a time.
 func at(t time.Time) moment {
 	return t.Sub(epoch)

@@ -16,6 +16,11 @@ type answer struct {
 	begun     bool // the status is decided
 }
 
+// newAnswer calls succeeded before it passes a status of 2xx on to rw.
+func newAnswer(rw http.ResponseWriter, succeeded func()) *answer {
+	return &answer{rw: rw, succeeded: succeeded}
+}
+
 // Header returns the header of the response.
 func (a *answer) Header() http.Header {
 	return a.rw.Header()

@@ -131,7 +131,7 @@ func TestWhichStatusesAreFlushed(t *testing.T) {
 		flushed bool
 	}{{103, false}, {199, false}, {200, true}, {201, true}, {204, false}, {206, true}, {304, false}, {404, true}} {
 		rw := httptest.NewRecorder()
-		a := &answer{rw: rw, succeeded: func() {}}
+		a := newAnswer(rw, func() {})
 		a.WriteHeader(row.status)
 		if rw.Flushed != row.flushed {
 			t.Errorf("%d: flushed %v, want %v", row.status, rw.Flushed, row.flushed)

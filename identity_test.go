@@ -13,13 +13,16 @@ import (
 	"time"
 )
 
-// certificate makes a leaf for identityOf: real handshakes are the matter of the end-to-end tests.
-func certificate(names string) *x509.Certificate {
+// tZero is when tests begin.
+var tZero = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// leafOf makes a leaf for identityOf: real handshakes are the matter of the end-to-end tests.
+func leafOf(names string) *x509.Certificate {
 	leaf := &x509.Certificate{
 		Raw:          []byte(names),
 		SerialNumber: big.NewInt(0xc0ffee),
-		NotBefore:    t0.Add(-time.Hour),
-		NotAfter:     t0.Add(1000 * time.Hour),
+		NotBefore:    tZero.Add(-time.Hour),
+		NotAfter:     tZero.Add(1000 * time.Hour),
 	}
 	for _, name := range strings.Fields(names) {
 		kind, value, _ := strings.Cut(name, ":")
@@ -41,9 +44,9 @@ func certificate(names string) *x509.Certificate {
 	return leaf
 }
 
-// verified is the state of a connection on which Traefik verified leaf.
-func verified(leaf *x509.Certificate) *tls.ConnectionState {
-	ca := &x509.Certificate{NotBefore: t0.Add(-time.Hour), NotAfter: t0.Add(10000 * time.Hour)}
+// verifiedBy is the state of a connection on which Traefik verified leaf.
+func verifiedBy(leaf *x509.Certificate) *tls.ConnectionState {
+	ca := &x509.Certificate{NotBefore: tZero.Add(-time.Hour), NotAfter: tZero.Add(10000 * time.Hour)}
 	return &tls.ConnectionState{
 		PeerCertificates: []*x509.Certificate{leaf},
 		VerifiedChains:   [][]*x509.Certificate{{leaf, ca}},
@@ -61,7 +64,7 @@ func TestNamesOfACertificate(t *testing.T) {
 		{"a DNS name has no case", "dns:Phone.LAN", "dns:phone.lan", "dns:phone.lan"},
 		{"a CN can't pretend to another kind", "cn:uri:spiffe://home/phone", "cn:uri:spiffe://home/phone", "cn:uri:spiffe://home/phone"},
 	} {
-		id := identityOf(certificate(row.certificate))
+		id := identityOf(leafOf(row.certificate))
 		if !strings.HasPrefix(id.name(), row.canonical) {
 			t.Errorf("%s: got %s, want %s", row.name, id.name(), row.canonical)
 		}
@@ -76,12 +79,12 @@ func TestNamesOfACertificate(t *testing.T) {
 }
 
 func TestOnlyAVerifiedChainThatHoldsNowProves(t *testing.T) {
-	leaf := certificate("cn:phone")
-	expiredCA := verified(leaf)
-	expiredCA.VerifiedChains[0][1].NotAfter = t0.Add(-time.Minute)
-	otherChain := verified(leaf)
+	leaf := leafOf("cn:phone")
+	expiredCA := verifiedBy(leaf)
+	expiredCA.VerifiedChains[0][1].NotAfter = tZero.Add(-time.Minute)
+	otherChain := verifiedBy(leaf)
 	otherChain.VerifiedChains = append(expiredCA.VerifiedChains, otherChain.VerifiedChains...)
-	alone := verified(leaf)
+	alone := verifiedBy(leaf)
 	alone.VerifiedChains[0] = alone.VerifiedChains[0][:1]
 	for _, row := range []struct {
 		name  string
@@ -89,17 +92,17 @@ func TestOnlyAVerifiedChainThatHoldsNowProves(t *testing.T) {
 		at    time.Time
 		want  error
 	}{
-		{"a verified certificate", verified(leaf), t0, nil},
-		{"plain HTTP", nil, t0, errNoTLS},
-		{"no certificate", &tls.ConnectionState{}, t0, errNoCertificate},
-		{"a certificate that nobody verified", &tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}}, t0, errNotVerified},
-		{"an empty chain", &tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}, VerifiedChains: [][]*x509.Certificate{{}}}, t0, errNotValidNow},
-		{"the last moment of its validity", verified(leaf), leaf.NotAfter, nil},
-		{"a moment later", verified(leaf), leaf.NotAfter.Add(1), errNotValidNow},
-		{"before its validity", verified(leaf), leaf.NotBefore.Add(-1), errNotValidNow},
-		{"a CA that expired meanwhile", expiredCA, t0, errNotValidNow},
-		{"a second chain that holds", otherChain, t0, nil},
-		{"a certificate that is trusted by itself", alone, t0, nil},
+		{"a verified certificate", verifiedBy(leaf), tZero, nil},
+		{"plain HTTP", nil, tZero, errNoTLS},
+		{"no certificate", &tls.ConnectionState{}, tZero, errNoCertificate},
+		{"a certificate that nobody verified", &tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}}, tZero, errNotVerified},
+		{"an empty chain", &tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}, VerifiedChains: [][]*x509.Certificate{{}}}, tZero, errNotValidNow},
+		{"the last moment of its validity", verifiedBy(leaf), leaf.NotAfter, nil},
+		{"a moment later", verifiedBy(leaf), leaf.NotAfter.Add(1), errNotValidNow},
+		{"before its validity", verifiedBy(leaf), leaf.NotBefore.Add(-1), errNotValidNow},
+		{"a CA that expired meanwhile", expiredCA, tZero, errNotValidNow},
+		{"a second chain that holds", otherChain, tZero, nil},
+		{"a certificate that is trusted by itself", alone, tZero, nil},
 	} {
 		id, _, err := certificateIdentity(row.state, row.at)
 		if !errors.Is(err, row.want) || (err == nil) != (len(id.names) > 0) {
@@ -117,10 +120,10 @@ func TestAProofHoldsUntilTheFirstOfItsChainEnds(t *testing.T) {
 		{"the certificate ends before its CA", time.Hour, 2 * time.Hour, time.Hour},
 		{"the CA ends before its certificate", 2 * time.Hour, time.Hour, time.Hour},
 	} {
-		state := verified(certificate("cn:phone"))
-		state.VerifiedChains[0][0].NotAfter, state.VerifiedChains[0][1].NotAfter = t0.Add(row.leaf), t0.Add(row.ca)
-		if _, until, err := certificateIdentity(state, t0); err != nil || !until.Equal(t0.Add(row.want)) {
-			t.Errorf("%s: got %v, %v, want %v", row.name, until, err, t0.Add(row.want))
+		state := verifiedBy(leafOf("cn:phone"))
+		state.VerifiedChains[0][0].NotAfter, state.VerifiedChains[0][1].NotAfter = tZero.Add(row.leaf), tZero.Add(row.ca)
+		if _, until, err := certificateIdentity(state, tZero); err != nil || !until.Equal(tZero.Add(row.want)) {
+			t.Errorf("%s: got %v, %v, want %v", row.name, until, err, tZero.Add(row.want))
 		}
 	}
 }

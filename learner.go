@@ -112,10 +112,10 @@ func (l *learner) await(rw http.ResponseWriter, req *http.Request) {
 	if doubt == nil {
 		doubt = checkPath(req)
 	}
-	a := &answer{rw: rw, succeeded: func() {
+	a := newAnswer(rw, func() {
 		now := l.clock.read()
 		l.takeUnless(doubt, req, id, now.wall, now)
-	}}
+	})
 	l.next.ServeHTTP(a, req)
 	a.begin(http.StatusOK) // as net/http does if nothing was written
 }

@@ -82,12 +82,18 @@ func dialRedis(ctx context.Context, s *redisOptions, address string, limit time.
 		_ = secure.SetDeadline(time.Time{})
 		conn = secure
 	}
-	c := &redisConn{conn: conn, reader: bufio.NewReaderSize(conn, maxReplyLine), stop: stop, writes: s.writeTimeout}
+	c := newConn(conn, s.writeTimeout)
+	c.stop = stop
 	if err := c.logIn(s, shorter(limit, s.readTimeout)); err != nil {
 		c.close()
 		return nil, err
 	}
 	return c, nil
+}
+
+// newConn speaks over a connection that is there already. A write may take writeTimeout; 0: as long as it likes.
+func newConn(conn net.Conn, writeTimeout time.Duration) *redisConn {
+	return &redisConn{conn: conn, reader: bufio.NewReaderSize(conn, maxReplyLine), stop: func() bool { return true }, writes: writeTimeout}
 }
 
 func shorter(a, b time.Duration) time.Duration {

@@ -26,11 +26,12 @@ func init() {
 		rw.WriteHeader(http.StatusOK)
 		_, _ = rw.Write(nil)
 	})
+	anybody, _ := parsePattern("sha256:*")
 	s := settings{
 		name:             "rehearsal (no real request)",
 		proof:            proofCertificate,
 		stores:           []*store{newStore("rehearsal")},
-		identities:       patterns{{prefix: "sha256:", open: true}},
+		identities:       patterns{anybody},
 		limits:           limits{ttl: time.Hour, maxIPs: 1, maxIPsPerIdentity: 1},
 		sourceRange:      &prefixSet{},
 		address:          newAddressReader(0, &prefixSet{}),

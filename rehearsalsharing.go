@@ -1,7 +1,6 @@
 package mtlsallowlist
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -37,7 +36,7 @@ func rehearseSharing(log *slog.Logger) (*link, error) {
 		"*2\r\n"+bulk("1700000000")+bulk("0")+
 		"*1\r\n*2\r\n"+bulk("changes")+"*1\r\n*2\r\n"+bulk("1-0")+"*4\r\n"+bulk("c")+bulk(line)+bulk("n")+bulk("1")+
 		"*2\r\n"+bulk("id")+bulk("1")+bulk("1700000000000")))
-	conn := &redisConn{conn: here, reader: bufio.NewReader(here), stop: func() bool { return true }, writes: time.Second}
+	conn := newConn(here, time.Second)
 	attempt, _ := l.current()
 	failed := conn.logIn(&redis.redisOptions, time.Second)
 	at, err := l.exchange(conn)

@@ -53,8 +53,8 @@ func newReplica(t *testing.T, store string, options *Redis, ahead time.Duration)
 	t.Helper()
 	read := newReader(nil)
 	settings := readRedis(read, options)
-	if len(read.faults) > 0 {
-		t.Fatal(read.faults)
+	if err := read.err(); err != nil {
+		t.Fatal(err)
 	}
 	r := &replica{t: t, store: newStore(store), log: &lines{}, ahead: ahead}
 	r.link = newLink(r.store, settings, r.clock(), slog.New(slog.NewTextHandler(r.log, nil)))

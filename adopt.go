@@ -1,5 +1,7 @@
 package mtlsallowlist
 
+import "github.com/mtlsallowlist/mtlsallowlist/internal/clientip"
+
 // maxAhead is how far in the future a proof may be, in milliseconds: another replica may have noticed first that Redis's clock
 // was set ahead.
 const maxAhead = 24 * 60 * 60 * 1000
@@ -72,7 +74,7 @@ func (s *store) adoptLocked(e entry, now moment) (changed bool) {
 	if latest := proved + s.terms.limits.ttl; expires > latest {
 		expires = latest
 	}
-	if expires <= now || learnable(e.ip.Addr(), s.terms.allowPrivate) != nil {
+	if expires <= now || clientip.CheckLearnable(e.ip.Addr(), s.terms.allowPrivate) != nil {
 		return false
 	}
 	s.sharing.tombstones.remove(about)

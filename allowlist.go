@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
 )
 
 // maxGrantsPerIP bounds how many identities may hold a grant for one IP: an office behind one address fits,
@@ -56,13 +58,13 @@ func newAllowlist() *allowlist {
 }
 
 // find returns a grant that an identity that who matches holds for ip at now; nil if there is none.
-func (l *allowlist) find(ip netip.Prefix, who patterns, now moment) *grant {
+func (l *allowlist) find(ip netip.Prefix, who identity.Patterns, now moment) *grant {
 	a := l.addresses[ip]
 	if a == nil {
 		return nil
 	}
 	for _, g := range a.grants {
-		if now < g.expires && (len(who) == 0 || who.match(g.identity)) {
+		if now < g.expires && (len(who) == 0 || who.Match(g.identity)) {
 			return g
 		}
 	}
@@ -71,21 +73,21 @@ func (l *allowlist) find(ip netip.Prefix, who patterns, now moment) *grant {
 
 // add records that id gave its proof at ip. It returns the grant, whether the identity had none for ip, or none by a
 // certificate as new, and the grants that had to go because of the limits.
-func (l *allowlist) add(ip netip.Prefix, id identity, limits limits, now moment) (g *grant, learned, newer bool, evicted []*grant) {
+func (l *allowlist) add(ip netip.Prefix, id identity.Identity, limits limits, now moment) (g *grant, learned, newer bool, evicted []*grant) {
 	l.removeExpired(now)
 	a := l.addressFor(ip, limits)
 	g = a.grantOf(id)
 	if g == nil {
-		others := a.grantsOf(id.name())
+		others := a.grantsOf(id.Name())
 		learned = len(others) == 0
 		newer = true
 		for _, other := range others {
-			newer = newer && id.issued > other.identity.issued
+			newer = newer && id.Issued > other.identity.Issued
 		}
 		g = &grant{address: a, identity: id, learned: now}
 		l.insert(g, now+limits.ttl)
 	}
-	g.identity.issued = id.issued // a state file doesn't tell it
+	g.identity.Issued = id.Issued // a state file doesn't tell it
 	if !l.renew(g, limits, now) {
 		evicted = l.evict(a, g, limits)
 	}
@@ -107,7 +109,7 @@ func (l *allowlist) addressFor(ip netip.Prefix, limits limits) *address {
 }
 
 func (l *allowlist) insert(g *grant, due moment) {
-	if len(g.address.grantsOf(g.identity.name())) == 0 {
+	if len(g.address.grantsOf(g.identity.Name())) == 0 {
 		l.claims++
 	}
 	g.address.grants = append(g.address.grants, g)
@@ -157,7 +159,7 @@ func (l *allowlist) renew(g *grant, limits limits, now moment) bool {
 
 // evict removes the least recently proved grants beyond the limits, but never proved, the one of this moment.
 func (l *allowlist) evict(a *address, proved *grant, limits limits) (evicted []*grant) {
-	if own := a.grantsOf(proved.identity.name()); len(own) > maxCertificates {
+	if own := a.grantsOf(proved.identity.Name()); len(own) > maxCertificates {
 		evicted = append(evicted, l.removed(earliest(own, proved)))
 	}
 	if len(a.grants) > maxGrantsPerIP {
@@ -165,7 +167,7 @@ func (l *allowlist) evict(a *address, proved *grant, limits limits) (evicted []*
 	}
 	for limits.maxIPsPerIdentity > 0 && proved.own.Len() > limits.maxIPsPerIdentity {
 		oldest := proved.own.Front().Value.(*address)
-		for _, g := range oldest.grantsOf(proved.identity.name()) {
+		for _, g := range oldest.grantsOf(proved.identity.Name()) {
 			evicted = append(evicted, l.removed(g))
 		}
 	}
@@ -199,7 +201,7 @@ func (l *allowlist) remove(g *grant) {
 	} else if g.stamp != 0 && latest(kept).provedBefore(g) {
 		l.orderAddress(a) // as if g had never been: other replicas may not have heard of it
 	}
-	own := a.grantsOf(g.identity.name())
+	own := a.grantsOf(g.identity.Name())
 	if len(own) == 0 {
 		l.claims--
 	}
@@ -214,7 +216,7 @@ func (l *allowlist) remove(g *grant) {
 	}
 	g.own.Remove(g.byIdentity)
 	if g.own.Len() == 0 {
-		delete(l.identities, g.identity.name())
+		delete(l.identities, g.identity.Name())
 	}
 }
 
@@ -227,7 +229,7 @@ func (l *allowlist) removed(g *grant) *grant {
 // and the empty name stand for all.
 func (l *allowlist) selected(ips netip.Prefix, name string) (selected []*grant) {
 	for _, g := range l.due {
-		if (!ips.IsValid() || ips.Overlaps(g.address.ip)) && (name == "" || slices.Contains(g.identity.names, name)) {
+		if (!ips.IsValid() || ips.Overlaps(g.address.ip)) && (name == "" || slices.Contains(g.identity.Names, name)) {
 			selected = append(selected, g)
 		}
 	}
@@ -240,7 +242,7 @@ func (l *allowlist) restore(ip netip.Prefix, g *grant, limits limits, now moment
 	if limits.maxIPsPerIdentity > 0 && l.identities == nil {
 		l.indexIdentities()
 	}
-	name := g.identity.name()
+	name := g.identity.Name()
 	a := l.addresses[ip]
 	own := l.identities[name]
 	others := 0

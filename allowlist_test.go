@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
 )
 
 // at is the moment of a time.
@@ -16,8 +18,8 @@ func at(t time.Time) moment {
 	return t.Sub(epoch)
 }
 
-func named(name string) identity {
-	return identity{names: []string{name}}
+func named(name string) identity.Identity {
+	return identity.Identity{Names: []string{name}}
 }
 
 // ipOf gives a letter its own IP prefix.
@@ -39,10 +41,10 @@ func holders(l *allowlist, now time.Time) string {
 	for ip, a := range l.addresses {
 		anybody := false
 		for _, g := range a.grants {
-			name := g.identity.name()
+			name := g.identity.Name()
 			alive := at(now) < g.expires
 			if alive {
-				if l.find(ip, patterns{{prefix: name}}, at(now)) == nil {
+				if l.find(ip, identity.Patterns{{Prefix: name}}, at(now)) == nil {
 					return "find misses " + name
 				}
 				live = append(live, letterOf(ip)+":"+name)
@@ -171,8 +173,8 @@ func TestAddTellsWhichCertificatesAreNew(t *testing.T) {
 	} {
 		l, now := newAllowlist(), at(t0)
 		limit := limits{time.Hour, 10, 0}
-		by := func(letter string, issued int64) identity {
-			return identity{names: []string{"cn:phone", byFingerprint + letter}, issued: issued}
+		by := func(letter string, issued int64) identity.Identity {
+			return identity.Identity{Names: []string{"cn:phone", identity.ByFingerprint + letter}, Issued: issued}
 		}
 		if row.restored != "" && !l.restore(ipOf("A"), &grant{identity: by(row.restored, 0), expires: now + limit.ttl}, limit, now) {
 			t.Fatalf("%s: not restored", row.name)
@@ -187,7 +189,7 @@ func TestAddTellsWhichCertificatesAreNew(t *testing.T) {
 			if learned || newer {
 				told = append(told, proof[:1])
 			}
-			if got := g.identity.fingerprint(); got != proof[:1] || l.find(ipOf("A"), patterns{{prefix: byFingerprint + got}}, now) != g {
+			if got := g.identity.Fingerprint(); got != proof[:1] || l.find(ipOf("A"), identity.Patterns{{Prefix: identity.ByFingerprint + got}}, now) != g {
 				t.Errorf("%s: after %s the grant is by %s", row.name, proof, got)
 			}
 		}

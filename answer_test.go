@@ -6,6 +6,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/proof"
 )
 
 // asksOver sends a request of 203.0.113.7 to the middleware "share" through a real server, and returns the status: a
@@ -131,7 +133,7 @@ func TestWhichStatusesAreFlushed(t *testing.T) {
 		flushed bool
 	}{{103, false}, {199, false}, {200, true}, {201, true}, {204, false}, {206, true}, {304, false}, {404, true}} {
 		rw := httptest.NewRecorder()
-		a := newAnswer(rw, func() {})
+		a := proof.NewAnswer(rw, func() {})
 		a.WriteHeader(row.status)
 		if rw.Flushed != row.flushed {
 			t.Errorf("%d: flushed %v, want %v", row.status, rw.Flushed, row.flushed)

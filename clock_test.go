@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/clientip"
 )
 
 // when is what both clocks show at a moment, if nobody sets them.
@@ -97,7 +99,7 @@ func (m *machine) live(name, text string, configs map[string]Config) {
 func (m *machine) request(middleware string, state *tls.ConnectionState) int {
 	req := httptest.NewRequest(http.MethodGet, "https://home.example/", nil)
 	req.RemoteAddr = fmt.Sprint("203.0.113.7:", m.port)
-	req.Header.Set(forwardedFor, "203.0.113.7")
+	req.Header.Set(clientip.ForwardedFor, "203.0.113.7")
 	req.TLS = state
 	rw := httptest.NewRecorder()
 	m.handlers[middleware].ServeHTTP(rw, req)

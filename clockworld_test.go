@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
 )
 
 // clockWorlds is how many worlds are tried, each with a seed of its own.
@@ -112,7 +114,7 @@ func (w *clockWorld) step() {
 	i := w.random.Intn(3)
 	s := w.stores[i]
 	ip := netip.PrefixFrom(netip.AddrFrom4([4]byte{203, 0, 113, byte(1 + w.random.Intn(3))}), 32)
-	id := identity{names: []string{fmt.Sprint("cn:", w.random.Intn(2))}}
+	id := identity.Identity{Names: []string{fmt.Sprint("cn:", w.random.Intn(2))}}
 	step := time.Duration(w.random.Intn(120_000)) * time.Millisecond
 	switch w.random.Intn(12) {
 	case 0, 1, 2:
@@ -123,7 +125,7 @@ func (w *clockWorld) step() {
 			w.exchange(j)
 		}
 		w.exchange(i)
-		if len(s.revoke(ip, id.name(), w.reading(i))) == 0 {
+		if len(s.revoke(ip, id.Name(), w.reading(i))) == 0 {
 			break
 		}
 		w.exchange(i)

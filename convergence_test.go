@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
 )
 
 // convergenceRounds is how many worlds are tried, each with a seed of its own.
@@ -43,13 +45,13 @@ func (w *world) step() {
 	i := w.random.Intn(3)
 	s := w.stores[i]
 	ip := netip.PrefixFrom(netip.AddrFrom4([4]byte{203, 0, 113, byte(1 + w.random.Intn(8))}), 32)
-	id := identity{names: []string{fmt.Sprint("cn:", w.random.Intn(2))}}
+	id := identity.Identity{Names: []string{fmt.Sprint("cn:", w.random.Intn(2))}}
 	switch w.random.Intn(11) {
 	case 0, 1, 2, 3:
 		g, _, _ := s.learn(ip, id, w.limits, when(w.now))
 		w.proofs[member(ip, id)] = later(w.proofs[member(ip, id)], g.stamp)
 	case 4, 10:
-		s.revoke(ip, id.name(), when(w.now))
+		s.revoke(ip, id.Name(), when(w.now))
 		for _, e := range s.entries(w.now) {
 			if e.kind == entryRevoked {
 				w.ends[e.member()] = later(w.ends[e.member()], e.stamp)

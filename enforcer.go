@@ -5,6 +5,8 @@ import (
 	"math"
 	"net/http"
 	"net/netip"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/clientip"
 )
 
 // What a handler remembers of its clients is bounded: the longest text, in bytes, to remember one by, and how many
@@ -53,6 +55,7 @@ func (e *enforcer) handler() http.Handler {
 	seen := e.seen
 	since := e.clock.since
 	if !e.direct {
+		forwardedFor := clientip.ForwardedFor // a constant of another package costs an allocation each time
 		return http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
 			chosen := deciding
 			source := req.Header.Get(forwardedFor)
@@ -104,11 +107,11 @@ func (e *enforcer) decide(rw http.ResponseWriter, req *http.Request) {
 
 // admit fails unless addr may come in now, and remembers why.
 func (e *enforcer) admit(addr netip.Addr, req *http.Request) error {
-	if e.sourceRange.contains(addr) {
+	if e.sourceRange.Contains(addr) {
 		e.remember(req, inSourceRange)
 		return nil
 	}
-	ip := clientPrefix(addr, e.ipv6Subnet)
+	ip := clientip.Prefix(addr, e.ipv6Subnet)
 	now := e.clock.read()
 	for _, store := range e.stores {
 		g, found := store.find(ip, e.identities, now)
@@ -127,7 +130,7 @@ func (e *enforcer) admit(addr netip.Addr, req *http.Request) error {
 func (e *enforcer) remember(req *http.Request, g *grant) {
 	source := req.RemoteAddr
 	if !e.direct {
-		source = req.Header.Get(forwardedFor)
+		source = req.Header.Get(clientip.ForwardedFor)
 	}
 	if len(source) > maxSource {
 		return

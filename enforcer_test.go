@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/clientip"
 )
 
 // TestWhoHasBeenHereIsKnownByOneLookUp counts how often an enforcer reads an address.
@@ -45,9 +47,9 @@ func TestWhoHasBeenHereIsKnownByOneLookUp(t *testing.T) {
 			}
 		}
 		ask("a stranger", 403, 1)
-		store.learn(clientPrefix(ipOf("\x07").Addr(), 64), named("cn:p"), limits{ttl: time.Hour, maxIPs: 1}, atTime(h.now))
+		store.learn(clientip.Prefix(ipOf("\x07").Addr(), 64), named("cn:p"), limits{ttl: time.Hour, maxIPs: 1}, atTime(h.now))
 		ask("a phone", 200, 1)
-		store.learn(clientPrefix(ipOf("\x08").Addr(), 64), named("cn:q"), limits{ttl: time.Hour, maxIPs: 1}, atTime(h.now))
+		store.learn(clientip.Prefix(ipOf("\x08").Addr(), 64), named("cn:q"), limits{ttl: time.Hour, maxIPs: 1}, atTime(h.now))
 		ask("a stranger again", 403, 1)
 		if admitted, rejected := store.counts.admitted, *store.rejections(errStranger); admitted != 3 || rejected != 6 || welcomed != 3 {
 			t.Errorf("%s: counted are %d admissions and %d rejections, and there were %d, want 3, 6 and 3", row.name, admitted, rejected, welcomed)
@@ -90,7 +92,7 @@ func TestOnlyTheFirstStoreIsRemembered(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, letter := range []string{"\x07", "\x08"} {
-		s.stores[i].learn(clientPrefix(ipOf(letter).Addr(), 64), named("cn:p"), limits{ttl: time.Hour, maxIPs: 1}, atTime(h.now))
+		s.stores[i].learn(clientip.Prefix(ipOf(letter).Addr(), 64), named("cn:p"), limits{ttl: time.Hour, maxIPs: 1}, atTime(h.now))
 	}
 	e := newEnforcer(*s, http.NotFoundHandler(), h.clock())
 	for _, row := range []struct {

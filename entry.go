@@ -8,6 +8,9 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/clientip"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
 )
 
 // What an entry is about.
@@ -25,7 +28,7 @@ var errEntry = errors.New("no entry")
 type entry struct {
 	kind     byte
 	ip       netip.Prefix
-	identity identity
+	identity identity.Identity
 	learned  int64
 	stamp    int64 // orders the entries about one grant: when it was last proved, revoked or evicted, or a little later
 	proved   int64 // when the proof was given
@@ -37,10 +40,10 @@ func (e entry) member() string {
 	return member(e.ip, e.identity)
 }
 
-func member(ip netip.Prefix, id identity) string {
-	about := ip.String() + " " + url.QueryEscape(id.name()) + " -"
-	if len(id.names) > 1 {
-		about += url.QueryEscape(id.fingerprint())
+func member(ip netip.Prefix, id identity.Identity) string {
+	about := ip.String() + " " + url.QueryEscape(id.Name()) + " -"
+	if len(id.Names) > 1 {
+		about += url.QueryEscape(id.Fingerprint())
 	}
 	return about
 }
@@ -49,12 +52,12 @@ func member(ip netip.Prefix, id identity) string {
 // fingerprint.
 func (e entry) rest() string {
 	names := []string{}
-	for i, name := range e.identity.names {
-		if i == 0 || i < len(e.identity.names)-1 || e.identity.fingerprint() == "" {
+	for i, name := range e.identity.Names {
+		if i == 0 || i < len(e.identity.Names)-1 || e.identity.Fingerprint() == "" {
 			names = append(names, url.QueryEscape(name))
 		}
 	}
-	return fmt.Sprintf("%c %d %d %s %s", e.kind, e.learned, e.proved, url.QueryEscape("0"+e.identity.serial), strings.Join(names, ","))
+	return fmt.Sprintf("%c %d %d %s %s", e.kind, e.learned, e.proved, url.QueryEscape("0"+e.identity.Serial), strings.Join(names, ","))
 }
 
 // outweighs reports whether e holds rather than other, which is about the same grant.
@@ -70,7 +73,7 @@ func sortLatestFirst(entries []entry) {
 
 // parseEntry reads "<member> <stamp> <expires> <rest>", as anybody may have written it.
 func parseEntry(line string) (entry, error) {
-	if len(line) > maxEntry {
+	if len(line) > identity.MaxEntry {
 		return entry{}, errEntry
 	}
 	words := strings.Split(strings.Clone(line), " ") // what is kept of it isn't to keep all that was read with it
@@ -79,7 +82,7 @@ func parseEntry(line string) (entry, error) {
 	}
 	e := entry{kind: words[5][0]}
 	ip, err := netip.ParsePrefix(words[0])
-	if err != nil || ip != ip.Masked() || canonical(ip.Addr()) != ip.Addr() || ip.Addr().Is4() && ip.Bits() != 32 || !isUnicast(ip.Addr()) {
+	if err != nil || ip != ip.Masked() || clientip.Canonical(ip.Addr()) != ip.Addr() || ip.Addr().Is4() && ip.Bits() != 32 || !clientip.IsUnicast(ip.Addr()) {
 		return entry{}, errEntry
 	}
 	e.ip = ip
@@ -96,25 +99,25 @@ func parseEntry(line string) (entry, error) {
 	e.learned = numbers[2]
 	e.proved = numbers[3]
 	serial, err := url.QueryUnescape(words[8])
-	if err != nil || !strings.HasPrefix(serial, "0") || checkSerial(serial[1:]) != nil {
+	if err != nil || !strings.HasPrefix(serial, "0") || identity.CheckSerial(serial[1:]) != nil {
 		return entry{}, errEntry
 	}
-	e.identity.serial = serial[1:]
+	e.identity.Serial = serial[1:]
 	for _, word := range strings.Split(words[9], ",") {
 		name, err := url.QueryUnescape(word)
 		if err != nil {
 			return entry{}, errEntry
 		}
-		e.identity.names = append(e.identity.names, name)
+		e.identity.Names = append(e.identity.Names, name)
 	}
 	fingerprint, err := url.QueryUnescape(words[2])
 	if err != nil {
 		return entry{}, errEntry
 	}
 	if len(fingerprint) > 1 {
-		e.identity.names = append(e.identity.names, byFingerprint+fingerprint[1:])
+		e.identity.Names = append(e.identity.Names, identity.ByFingerprint+fingerprint[1:])
 	}
-	if checkNames(e.identity.names) != nil || e.member() != strings.Join(words[:3], " ") || strings.IndexByte("gre", e.kind) < 0 {
+	if identity.CheckNames(e.identity.Names) != nil || e.member() != strings.Join(words[:3], " ") || strings.IndexByte("gre", e.kind) < 0 {
 		return entry{}, errEntry
 	}
 	return e, nil

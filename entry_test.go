@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
 )
 
 var entryRows = []struct {
@@ -70,15 +72,15 @@ var entryRows = []struct {
 	{"a serial that is none", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0c0ffee%21 cn%3Aa", false},
 	{"a negative serial", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0-1 cn%3Aa", false},
 	{"a serial in capitals", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0C0FFEE cn%3Aa", false},
-	{"a serial as long as may be", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0" + strings.Repeat("f", maxSerial) + " cn%3Aa", true},
-	{"a longer serial", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0" + strings.Repeat("f", maxSerial+1) + " cn%3Aa", false},
-	{"names as long as may be", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa,cn%3A" + strings.Repeat("b", maxNames-len("cn%3Aacn%3Aa,cn%3A,")), true},
-	{"longer names", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa,cn%3A" + strings.Repeat("b", maxNames+1-len("cn%3Aacn%3Aa,cn%3A,")), false},
-	{"names that are longer as we write them", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa,cn:" + strings.Repeat("é", maxNames/6), false},
-	{"as many names as may be", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa" + strings.Repeat(",cn%3Aa", (maxNames-len("cn%3Aa"))/len("cn%3Aa,")-1), true},
-	{"more names than may be", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa" + strings.Repeat(",cn%3Aa", (maxNames-len("cn%3Aa"))/len("cn%3Aa,")), false},
-	{"4 KiB", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa,cn%3A" + strings.Repeat("%62", (maxEntry-48)/3) + "b", true},
-	{"more than 4 KiB, of which less was needed", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa,cn%3A" + strings.Repeat("%62", (maxEntry-48)/3) + "bb", false},
+	{"a serial as long as may be", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0" + strings.Repeat("f", identity.MaxSerial) + " cn%3Aa", true},
+	{"a longer serial", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0" + strings.Repeat("f", identity.MaxSerial+1) + " cn%3Aa", false},
+	{"names as long as may be", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa,cn%3A" + strings.Repeat("b", identity.MaxNames-len("cn%3Aacn%3Aa,cn%3A,")), true},
+	{"longer names", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa,cn%3A" + strings.Repeat("b", identity.MaxNames+1-len("cn%3Aacn%3Aa,cn%3A,")), false},
+	{"names that are longer as we write them", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa,cn:" + strings.Repeat("é", identity.MaxNames/6), false},
+	{"as many names as may be", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa" + strings.Repeat(",cn%3Aa", (identity.MaxNames-len("cn%3Aa"))/len("cn%3Aa,")-1), true},
+	{"more names than may be", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa" + strings.Repeat(",cn%3Aa", (identity.MaxNames-len("cn%3Aa"))/len("cn%3Aa,")), false},
+	{"4 KiB", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa,cn%3A" + strings.Repeat("%62", (identity.MaxEntry-48)/3) + "b", true},
+	{"more than 4 KiB, of which less was needed", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa,cn%3A" + strings.Repeat("%62", (identity.MaxEntry-48)/3) + "bb", false},
 	{"8 MiB", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa,cn%3A" + strings.Repeat("b", 8<<20), false},
 	{"no fingerprint, though it names one", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa,sha256%3A" + someSum, false},
 	{"a fingerprint twice", "203.0.113.7/32 cn%3Aa -" + someSum + " 5 9 g 1 4 0 cn%3Aa,sha256%3A" + someSum, false},
@@ -115,7 +117,7 @@ func TestEntriesKeepEveryName(t *testing.T) {
 		{"header:" + strings.Repeat("x y,", 300)},
 	} {
 		for _, serial := range []string{"", "c0ffee", "0"} {
-			want := entry{kind: entryGrant, ip: netip.MustParsePrefix("2001:db8::/64"), identity: identity{names: names, serial: serial}, learned: 1, stamp: 2, proved: 2, expires: maxStamp}
+			want := entry{kind: entryGrant, ip: netip.MustParsePrefix("2001:db8::/64"), identity: identity.Identity{Names: names, Serial: serial}, learned: 1, stamp: 2, proved: 2, expires: maxStamp}
 			got, err := parseEntry(line(want))
 			if err != nil || !reflect.DeepEqual(got, want) {
 				t.Errorf("got %+v and %v, want %+v", got, err, want)
@@ -162,10 +164,10 @@ func FuzzEntry(f *testing.F) {
 		if err != nil || !reflect.DeepEqual(again, e) {
 			t.Errorf("%q became %+v, and that %+v and %v", text, e, again, err)
 		}
-		if len(text) > maxEntry || len(line(e)) > maxEntry {
+		if len(text) > identity.MaxEntry || len(line(e)) > identity.MaxEntry {
 			t.Errorf("%q is taken, and would be written as %q", text, line(e))
 		}
-		if len(e.identity.names) == 0 || !e.ip.IsValid() || e.ip.Addr().Is4() && !e.ip.IsSingleIP() || e.stamp < 0 || e.expires < 0 {
+		if len(e.identity.Names) == 0 || !e.ip.IsValid() || e.ip.Addr().Is4() && !e.ip.IsSingleIP() || e.stamp < 0 || e.expires < 0 {
 			t.Errorf("%q became %+v", text, e)
 		}
 		s := newStore("x")

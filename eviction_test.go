@@ -5,13 +5,15 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
 )
 
 // lettersOf are those of the grants' IPs with the identities' names, in the order given.
 func lettersOf(grants []*grant) string {
 	texts := []string{}
 	for _, g := range grants {
-		texts = append(texts, letterOf(g.address.ip)+":"+g.identity.name())
+		texts = append(texts, letterOf(g.address.ip)+":"+g.identity.Name())
 	}
 	return strings.Join(texts, " ")
 }
@@ -45,7 +47,7 @@ func TestEveryEvictedGrantIsTold(t *testing.T) {
 		}
 		for _, g := range evicted {
 			if g.expires != over {
-				t.Errorf("%s: %s:%s is evicted, and hasn't ended", row.name, letterOf(g.address.ip), g.identity.name())
+				t.Errorf("%s: %s:%s is evicted, and hasn't ended", row.name, letterOf(g.address.ip), g.identity.Name())
 			}
 		}
 	}
@@ -76,13 +78,13 @@ func TestIdentitiesAreIndexedOnceAndOnlyForALimitOfTheirOwn(t *testing.T) {
 func TestARenewalLeavesItsGrantWhereItIs(t *testing.T) {
 	l := newAllowlist()
 	start := epoch.Add(time.Hour) // after epoch, so that no due time at all would be an early one
-	certified := identityOf(certificate("cn:p"))
+	certified := identity.FromCertificate(certificate("cn:p"))
 	other := certified
-	other.names = []string{"cn:p", byFingerprint + someSum}
+	other.Names = []string{"cn:p", identity.ByFingerprint + someSum}
 	for _, row := range []struct {
 		name      string
 		at        time.Duration
-		id        identity
+		id        identity.Identity
 		ttl       time.Duration
 		due, made int // in hours after start; of grants
 	}{

@@ -4,27 +4,29 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/redis"
 )
 
 // exchange takes over all that Redis has, and tells it what it lacks.
-func (l *link) exchange(conn *redisConn) (position, error) {
+func (l *link) exchange(conn *redis.Conn) (position, error) {
 	shown, err := l.measure(conn)
 	if err != nil {
 		return position{}, err
 	}
-	answer, err := conn.do(l.redis.readTimeout, append([]string{"EVAL", loadScript, "4"}, l.keys...)...)
+	answer, err := conn.Do(l.redis.ReadTimeout, append([]string{"EVAL", loadScript, "4"}, l.keys...)...)
 	if err != nil {
 		return position{}, err
 	}
-	head, text, _ := strings.Cut(answer.text, "\n")
+	head, text, _ := strings.Cut(answer.Text, "\n")
 	words := strings.Split(head, " ")
-	if answer.kind != '$' || len(words) != 4 {
-		return position{}, errReply
+	if answer.Kind != '$' || len(words) != 4 {
+		return position{}, redis.ErrReply
 	}
 	n, notN := strconv.ParseInt(words[1], 10, 64)
 	behind, notBehind := strconv.ParseInt(words[3], 10, 64)
 	if notN != nil || notBehind != nil || behind < 0 || behind > maxStamp {
-		return position{}, errReply
+		return position{}, redis.ErrReply
 	}
 	l.compare(shown, behind) // not before it is clear that this is Redis: what is misdated would be lost
 	held := l.adoptLines(text)
@@ -91,7 +93,7 @@ func (l *link) compare(t redisTime, behind int64) {
 }
 
 // retime compares the clocks once more, and tells Redis if its own was set back.
-func (l *link) retime(conn *redisConn) error {
+func (l *link) retime(conn *redis.Conn) error {
 	shown, err := l.measure(conn)
 	if err != nil {
 		return err
@@ -112,20 +114,20 @@ func (l *link) setBack() int64 {
 }
 
 // measure asks what time it is.
-func (l *link) measure(conn *redisConn) (redisTime, error) {
+func (l *link) measure(conn *redis.Conn) (redisTime, error) {
 	asked := l.clock.since(epoch)
-	answer, err := conn.do(shorter(l.limit(), l.redis.readTimeout), "TIME")
+	answer, err := conn.Do(redis.Shorter(l.limit(), l.redis.ReadTimeout), "TIME")
 	now := l.clock.since(epoch)
 	if err != nil {
 		return redisTime{}, err
 	}
-	if len(answer.items) != 2 {
-		return redisTime{}, errReply
+	if len(answer.Items) != 2 {
+		return redisTime{}, redis.ErrReply
 	}
-	seconds, notSeconds := strconv.ParseInt(answer.items[0].text, 10, 64)
-	micros, notMicros := strconv.ParseInt(answer.items[1].text, 10, 64)
+	seconds, notSeconds := strconv.ParseInt(answer.Items[0].Text, 10, 64)
+	micros, notMicros := strconv.ParseInt(answer.Items[1].Text, 10, 64)
 	if notSeconds != nil || notMicros != nil || seconds < 0 || seconds > maxStamp/1000 || micros < 0 || micros > 1_000_000 {
-		return redisTime{}, errReply
+		return redisTime{}, redis.ErrReply
 	}
 	half := (now - asked) / 2
 	return redisTime{shown: seconds*1000 + micros/1000, at: asked + half, slack: near + int64(half/time.Millisecond)}, nil

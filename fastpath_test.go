@@ -10,6 +10,9 @@ import (
 	"net/http/httptest"
 	"testing"
 	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/clientip"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
 )
 
 // TestTheFastPathsDecideAsThePlainOnesDo does the same at random in two houses, of which one has no fast paths, and compares every answer and what the stores hold.
@@ -48,8 +51,8 @@ func TestTheFastPathsDecideAsThePlainOnesDo(t *testing.T) {
 			fast.handlers, plain.handlers = fast.reload(configs), plain.reload(configs)
 		case 1:
 			did = "revoke"
-			addr, _ := parseAddress(hostOf(addresses[random.Intn(len(addresses))]))
-			ip := clientPrefix(addr, 64)
+			addr, _ := clientip.ParseAddress(clientip.Host(addresses[random.Intn(len(addresses))]))
+			ip := clientip.Prefix(addr, 64)
 			for _, h := range []*house{fast, plain} {
 				list := openStore(h.store("a")).list
 				list.removeExpired(at(h.now)) // the one may have kept some that the other hasn't
@@ -155,7 +158,7 @@ func TestAFastRenewalKeepsItsGrantInOrder(t *testing.T) {
 	for _, wait := range []time.Duration{0, time.Second} {
 		h.now = h.now.Add(wait)
 		h.answer("brief", "203.0.113.7:1", state)
-		g := list.addresses[clientPrefix(ipOf("\x07").Addr(), 64)].grants[0]
+		g := list.addresses[clientip.Prefix(ipOf("\x07").Addr(), 64)].grants[0]
 		if g.proved != at(h.now) || g.expires != at(h.now.Add(20*time.Second)) || g.due > g.expires {
 			t.Errorf("proved at %d, expires at %d, due at %d, and now it is %d", g.proved, g.expires, g.due, at(h.now))
 		}
@@ -171,7 +174,7 @@ func TestWhatIsRememberedOfClientsIsBounded(t *testing.T) {
 	}
 	e := newEnforcer(*s, next, h.clock())
 	most := maxKnown + 4 // for the one address that is learned
-	e.store.learn(clientPrefix(ipOf("\x07").Addr(), 64), identity{names: []string{"cn:p"}}, limits{ttl: time.Hour, maxIPs: 1}, when(0))
+	e.store.learn(clientip.Prefix(ipOf("\x07").Addr(), 64), identity.Identity{Names: []string{"cn:p"}}, limits{ttl: time.Hour, maxIPs: 1}, when(0))
 	for i := 0; i < most+100; i++ {
 		header := http.Header{"X-Forwarded-For": {fmt.Sprint(i, ", 203.0.113.7")}}
 		e.decide(httptest.NewRecorder(), &http.Request{Header: header})

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"strconv"
 	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/redis"
 )
 
 // nobodysEpoch is what loadScript answers if there is none.
@@ -39,7 +41,7 @@ func (l *link) follow(attempt context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer conn.close()
+	defer conn.Close()
 	told := l.store.collect(l.id) // before looking what there is to tell
 	at, err := l.exchange(conn)
 	if err != nil {
@@ -52,11 +54,11 @@ func (l *link) follow(attempt context.Context) error {
 		if !first {
 			command = append(command, "BLOCK", decimal(int64(blocked/time.Millisecond)))
 		}
-		answer, err := conn.do(blocked+l.redis.readTimeout, append(command, "STREAMS", l.keys[2], at.last)...)
+		answer, err := conn.Do(blocked+l.redis.ReadTimeout, append(command, "STREAMS", l.keys[2], at.last)...)
 		if err != nil {
 			return err
 		}
-		if answer.kind == '_' {
+		if answer.Kind == '_' {
 			at, err = l.verify(conn, at)
 		} else {
 			at, err = l.adopt(answer, at)
@@ -84,22 +86,22 @@ func (l *link) save() {
 }
 
 // adopt takes over changes: [[key, [[id, [field, value, ...]], ...]]].
-func (l *link) adopt(answer reply, at position) (position, error) {
-	if len(answer.items) != 1 || len(answer.items[0].items) != 2 {
-		return at, errReply
+func (l *link) adopt(answer redis.Reply, at position) (position, error) {
+	if len(answer.Items) != 1 || len(answer.Items[0].Items) != 2 {
+		return at, redis.ErrReply
 	}
-	for _, change := range answer.items[0].items[1].items {
-		if len(change.items) != 2 {
-			return at, errReply
+	for _, change := range answer.Items[0].Items[1].Items {
+		if len(change.Items) != 2 {
+			return at, redis.ErrReply
 		}
 		text, number := "", ""
-		fields := change.items[1].items
+		fields := change.Items[1].Items
 		for i := 0; i+1 < len(fields); i += 2 {
-			switch fields[i].text {
+			switch fields[i].Text {
 			case "c":
-				text = fields[i+1].text
+				text = fields[i+1].Text
 			case "n":
-				number = fields[i+1].text
+				number = fields[i+1].Text
 			}
 		}
 		n, err := strconv.ParseInt(number, 10, 64)
@@ -109,21 +111,21 @@ func (l *link) adopt(answer reply, at position) (position, error) {
 		l.adoptLines(text)
 		at.n = n
 		at.doubt = false
-		at.last = change.items[0].text
+		at.last = change.Items[0].Text
 	}
 	return at, nil
 }
 
 // verify fails if Redis has lost its data, or if changes don't come.
-func (l *link) verify(conn *redisConn, at position) (position, error) {
-	answer, err := conn.do(l.redis.readTimeout, "HMGET", l.keys[3], "id", "n")
+func (l *link) verify(conn *redis.Conn, at position) (position, error) {
+	answer, err := conn.Do(l.redis.ReadTimeout, "HMGET", l.keys[3], "id", "n")
 	if err != nil {
 		return at, err
 	}
-	if len(answer.items) != 2 {
-		return at, errReply
+	if len(answer.Items) != 2 {
+		return at, redis.ErrReply
 	}
-	id, number := answer.items[0].text, answer.items[1].text
+	id, number := answer.Items[0].Text, answer.Items[1].Text
 	if id == "" && at.epoch == nobodysEpoch && at.n == 0 {
 		return at, nil // nobody has told anything yet
 	}
@@ -161,6 +163,6 @@ func (l *link) succeeded(attempt context.Context, told int) {
 	l.answers(attempt, told)
 	l.poke() // what has come since
 	if news {
-		teller{log: l.log, store: l.store}.tell(slog.LevelInfo, event{at: now, what: "in step"}, "redis", l.redis.endpoints[0])
+		teller{log: l.log, store: l.store}.tell(slog.LevelInfo, event{at: now, what: "in step"}, "redis", l.redis.Endpoints[0])
 	}
 }

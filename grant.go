@@ -3,6 +3,8 @@ package mtlsallowlist
 import (
 	"container/list"
 	"net/netip"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
 )
 
 // A grant is one identity's claim that one IP prefix may come in, until it expires. Here, each certificate of an identity
@@ -10,7 +12,7 @@ import (
 // grants for an address as one: see perIdentity.
 type grant struct {
 	address  *address
-	identity identity
+	identity identity.Identity
 	learned  moment // when the identity was first seen here
 	proved   moment // when it last gave its proof
 	expires  moment // the first moment at which the grant no longer holds; over if it was removed
@@ -29,9 +31,9 @@ type address struct {
 	recency *list.Element // in allowlist.recency
 }
 
-func (a *address) grantOf(id identity) *grant {
+func (a *address) grantOf(id identity.Identity) *grant {
 	for _, g := range a.grants {
-		if g.identity.is(id) {
+		if g.identity.Is(id) {
 			return g
 		}
 	}
@@ -42,7 +44,7 @@ func (a *address) grantOf(id identity) *grant {
 func (a *address) grantsOf(name string) []*grant {
 	grants := []*grant{}
 	for _, g := range a.grants {
-		if g.identity.name() == name {
+		if g.identity.Name() == name {
 			grants = append(grants, g)
 		}
 	}
@@ -68,8 +70,8 @@ func perIdentity(grants []*grant) []*grant {
 }
 
 // claim is what people see a grant as: an address, and an identity's name.
-func claim(ip netip.Prefix, id identity) string {
-	return ip.String() + " " + id.name()
+func claim(ip netip.Prefix, id identity.Identity) string {
+	return ip.String() + " " + id.Name()
 }
 
 // latest returns the grant that was proved last.
@@ -120,8 +122,8 @@ func (g *grant) before(other *grant) bool {
 	if g.provedBefore(other) || other.provedBefore(g) {
 		return g.provedBefore(other)
 	}
-	if g.identity.name() != other.identity.name() {
-		return g.identity.name() < other.identity.name()
+	if g.identity.Name() != other.identity.Name() {
+		return g.identity.Name() < other.identity.Name()
 	}
-	return g.identity.fingerprint() < other.identity.fingerprint()
+	return g.identity.Fingerprint() < other.identity.Fingerprint()
 }

@@ -49,3 +49,6 @@ func verified(leaf *x509.Certificate) *tls.ConnectionState {
 		VerifiedChains:   [][]*x509.Certificate{{leaf, ca}},
 	}
 }
+
+// someSum is a fingerprint.
+const someSum = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"net/netip"
 	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
 )
 
 // maxEvents is how many events a store keeps for the status page.
@@ -17,8 +19,8 @@ const noteInterval = time.Minute
 type event struct {
 	at       time.Time
 	what     string
-	ip       netip.Prefix // zero: it is about none
-	identity identity     // without names: it is about none
+	ip       netip.Prefix      // zero: it is about none
+	identity identity.Identity // without names: it is about none
 	why      string
 }
 
@@ -71,11 +73,11 @@ func (t teller) tell(level slog.Level, e event, args ...any) {
 	case e.ip.IsValid():
 		line = append(line, "ip", e.ip.String())
 	}
-	if len(e.identity.names) > 0 {
-		line = append(line, "identity", e.identity.name())
+	if len(e.identity.Names) > 0 {
+		line = append(line, "identity", e.identity.Name())
 	}
-	if e.identity.serial != "" {
-		line = append(line, "fingerprint", e.identity.fingerprint(), "serial", e.identity.serial)
+	if e.identity.Serial != "" {
+		line = append(line, "fingerprint", e.identity.Fingerprint(), "serial", e.identity.Serial)
 	}
 	line = append(line, args...)
 	if e.why != "" {

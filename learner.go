@@ -8,6 +8,10 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/clientip"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/proof"
 )
 
 // askingMethods are those with which a 2xx says something of what was asked for. To OPTIONS, say, many services answer so
@@ -24,7 +28,7 @@ type learner struct {
 	settings
 	next     http.Handler
 	unproven http.Handler // takes the requests without a valid proof; nil: they are rejected
-	prove    prover
+	prove    proof.Prover
 	clock    clock
 	teller   teller
 	rejecter *rejecter
@@ -42,7 +46,7 @@ type remembered struct {
 func newLearner(s settings, next, unproven http.Handler, clock clock, teller teller) *learner {
 	teller.store.learnBy(terms{learner: true, limits: s.limits, allowPrivate: s.allowPrivate}, clock.read())
 	return &learner{
-		settings: s, next: next, unproven: unproven, prove: newProver(s.proof, s.identityHeader), clock: clock, teller: teller,
+		settings: s, next: next, unproven: unproven, prove: proof.New(s.proof, s.identityHeader), clock: clock, teller: teller,
 		rejecter: newRejecter(s), store: s.stores[0], taken: map[string]*remembered{},
 	}
 }
@@ -52,7 +56,7 @@ func newLearner(s settings, next, unproven http.Handler, clock clock, teller tel
 // As with the enforcer, there is no call of ours, fields are captured, and nothing can panic between Lock and Unlock.
 // Only certificates are remembered: on a connection of another proxy, requests are of many users.
 func (l *learner) handler() http.Handler {
-	if l.proof == proofResponse {
+	if l.proof == proof.Response {
 		return http.HandlerFunc(l.await)
 	}
 	next := l.next
@@ -65,13 +69,15 @@ func (l *learner) handler() http.Handler {
 	ttl := l.limits.ttl
 	maxIPs := l.limits.maxIPs
 	maxOwn := l.limits.maxIPsPerIdentity
+	siteHeader := proof.SiteHeader // a constant of another package costs an allocation each time
+	crossSite := proof.CrossSite
 	return http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
 		now := since(epoch)
 		site := req.Header[siteHeader]
 		mu.Lock()
 		p := taken[req.RemoteAddr]
 		if p == nil || p.connection != req.TLS || now > p.until || now >= p.expires || now+ttl < p.due ||
-			len(site) > 0 && site[0] == anotherSite || len(list.addresses) > maxIPs || maxOwn > 0 && p.own.Len() > maxOwn {
+			len(site) > 0 && site[0] == crossSite || len(list.addresses) > maxIPs || maxOwn > 0 && p.own.Len() > maxOwn {
 			mu.Unlock()
 			l.decide(rw, req)
 			return
@@ -94,7 +100,7 @@ func (l *learner) decide(rw http.ResponseWriter, req *http.Request) {
 	if !passes {
 		return
 	}
-	l.takeUnless(checkIntent(req), req, id, until, now)
+	l.takeUnless(proof.CheckIntent(req), req, id, until, now)
 	l.next.ServeHTTP(rw, req)
 }
 
@@ -108,26 +114,26 @@ func (l *learner) await(rw http.ResponseWriter, req *http.Request) {
 		l.next.ServeHTTP(rw, req)
 		return
 	}
-	doubt := checkIntent(req) // before the service writes into req
+	doubt := proof.CheckIntent(req) // before the service writes into req
 	if doubt == nil {
-		doubt = checkPath(req)
+		doubt = proof.CheckPath(req)
 	}
-	a := newAnswer(rw, func() {
+	a := proof.NewAnswer(rw, func() {
 		now := l.clock.read()
 		l.takeUnless(doubt, req, id, now.wall, now)
 	})
 	l.next.ServeHTTP(a, req)
-	a.begin(http.StatusOK) // as net/http does if nothing was written
+	a.Begin(http.StatusOK) // as net/http does if nothing was written
 }
 
 // check returns who is there, and until when the proof is valid. If they may not pass, it has answered.
-func (l *learner) check(rw http.ResponseWriter, req *http.Request, now time.Time) (id identity, until time.Time, passes bool) {
+func (l *learner) check(rw http.ResponseWriter, req *http.Request, now time.Time) (id identity.Identity, until time.Time, passes bool) {
 	id, until, err := l.prove(req, now)
 	if err != nil && l.unproven != nil {
 		l.unproven.ServeHTTP(rw, req)
 		return id, until, false
 	}
-	if err == nil && !l.identities.match(id) {
+	if err == nil && !l.identities.Match(id) {
 		err = errIdentity
 	}
 	if err != nil {
@@ -140,20 +146,20 @@ func (l *learner) check(rw http.ResponseWriter, req *http.Request, now time.Time
 }
 
 // takeUnless takes the proof, unless there is a doubt, which is told: then the request passes, but counts for nothing.
-func (l *learner) takeUnless(doubt error, req *http.Request, id identity, until time.Time, now reading) {
+func (l *learner) takeUnless(doubt error, req *http.Request, id identity.Identity, until time.Time, now reading) {
 	if doubt == nil {
 		l.take(req, id, until, now)
 		return
 	}
 	addr, _ := l.address(req)
-	if !l.sourceRange.contains(addr) {
+	if !l.sourceRange.Contains(addr) {
 		l.note("not learned", doubt, req, addr, id, now.wall)
 	}
 }
 
 // take learns where req comes from, and sees to it that it is on disk. That it can't be learned or saved is told: who
 // has given a proof isn't to suffer from it.
-func (l *learner) take(req *http.Request, id identity, until time.Time, now reading) {
+func (l *learner) take(req *http.Request, id identity.Identity, until time.Time, now reading) {
 	addr, _ := l.address(req) // if it can't be read, it is the zero Addr, which learn refuses
 	g, news, err := l.learn(addr, id, now)
 	if err != nil {
@@ -171,25 +177,25 @@ func (l *learner) take(req *http.Request, id identity, until time.Time, now read
 			until = fresh
 		}
 	}
-	if g != nil && l.direct && l.proof == proofCertificate && shared == nil {
+	if g != nil && l.direct && l.proof == proof.Certificate && shared == nil {
 		l.remember(req.RemoteAddr, &remembered{connection: req.TLS, until: now.momentOf(until), grant: g})
 	}
 }
 
 // learn records that id gave its proof at addr, and tells what is new. It returns no grant if addr is in the source
 // range, and fails if the address may not be learned, or the identity is too large to be kept.
-func (l *learner) learn(addr netip.Addr, id identity, now reading) (g *grant, news bool, err error) {
-	if l.sourceRange.contains(addr) {
+func (l *learner) learn(addr netip.Addr, id identity.Identity, now reading) (g *grant, news bool, err error) {
+	if l.sourceRange.Contains(addr) {
 		return nil, false, nil
 	}
-	if err := learnable(addr, l.allowPrivate); err != nil {
+	if err := clientip.CheckLearnable(addr, l.allowPrivate); err != nil {
 		return nil, false, err
 	}
-	kept, err := id.kept()
+	kept, err := id.Kept()
 	if err != nil {
 		return nil, false, err
 	}
-	ip := clientPrefix(addr, l.ipv6Subnet)
+	ip := clientip.Prefix(addr, l.ipv6Subnet)
 	g, news, evicted := l.store.learn(ip, kept, l.limits, now)
 	if news {
 		l.teller.tell(slog.LevelInfo, event{at: now.wall, what: "learned", ip: ip, identity: id}, "expires", now.wall.Add(l.limits.ttl))
@@ -213,7 +219,7 @@ func (l *learner) remember(remoteAddr string, p *remembered) {
 	l.taken[remoteAddr] = p
 }
 
-func (l *learner) note(what string, matter error, req *http.Request, addr netip.Addr, id identity, now time.Time) {
-	e := event{at: now, what: what, ip: clientPrefix(addr, l.ipv6Subnet), identity: id, why: matter.Error()}
+func (l *learner) note(what string, matter error, req *http.Request, addr netip.Addr, id identity.Identity, now time.Time) {
+	e := event{at: now, what: what, ip: clientip.Prefix(addr, l.ipv6Subnet), identity: id, why: matter.Error()}
 	l.teller.note(e, "remote", req.RemoteAddr)
 }

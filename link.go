@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/redis"
 )
 
 const (
@@ -201,7 +203,7 @@ func (l *link) failed(attempt context.Context, err error) {
 	l.releaseLocked()
 	l.mu.Unlock()
 	if news {
-		teller{log: l.log, store: l.store}.tell(slog.LevelError, event{at: now, what: "failed", why: "redis: " + strings.TrimPrefix(err.Error(), errRedis.Error()+": ")})
+		teller{log: l.log, store: l.store}.tell(slog.LevelError, event{at: now, what: "failed", why: "redis: " + strings.TrimPrefix(err.Error(), redis.ErrRedis.Error()+": ")})
 	}
 }
 

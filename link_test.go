@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/redis"
 )
 
 func TestWhatOneReplicaLearnsAllKnow(t *testing.T) {
@@ -33,7 +35,7 @@ func TestWhoHasConnectedFastWaitsNotLongForTheNextTime(t *testing.T) {
 		{"it was slow", 300 * time.Millisecond, 5 * time.Second, 5 * time.Second},
 		{"it was fast, and is to be faster", time.Millisecond, 100 * time.Millisecond, 100 * time.Millisecond},
 	} {
-		l := newLink(newStore("x"), &redisSettings{redisOptions: redisOptions{dialTimeout: row.most}}, clock{now: time.Now, since: time.Since}, nil)
+		l := newLink(newStore("x"), &redisSettings{Options: redis.Options{DialTimeout: row.most}}, clock{now: time.Now, since: time.Since}, nil)
 		l.took = row.took
 		if got := l.limit(); got != row.want {
 			t.Errorf("%s: got %v, want %v", row.name, got, row.want)

@@ -3,6 +3,8 @@ package mtlsallowlist
 import (
 	"fmt"
 	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/wording"
 )
 
 // A linkState is how a link is doing at some moment.
@@ -42,7 +44,7 @@ func (s *linkState) text(now time.Time) (text string, problem bool) {
 	case s.failure == "":
 		text = "Shared with the other replicas: not in step yet."
 	default:
-		text = "Not in step with the other replicas since " + span(now.Sub(s.since)) + ": " + printable(s.failure)
+		text = "Not in step with the other replicas since " + wording.Span(now.Sub(s.since)) + ": " + wording.Printable(s.failure)
 		problem = true
 	}
 	if s.skipped == 1 {

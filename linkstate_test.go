@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/redis"
 )
 
 func TestWhatThePageSaysOfTheSharing(t *testing.T) {
@@ -107,7 +109,7 @@ func TestTheSharingIsSeen(t *testing.T) {
 func TestTheCauseOfAFailureIsKept(t *testing.T) {
 	r := newReplica(t, "cause", &Redis{}, 0)
 	attempt, _ := r.link.current()
-	r.link.failed(attempt, fmt.Errorf("%w: NOPERM", errRedis))
+	r.link.failed(attempt, fmt.Errorf("%w: NOPERM", redis.ErrRedis))
 	r.link.failed(attempt, fmt.Errorf("read: %w", net.ErrClosed))
 	if state := r.link.state(); state.failure != "redis: NOPERM" || state.failures != 1 {
 		t.Errorf("after both: got %+v", state)

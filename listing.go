@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/netip"
 	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/clientip"
 )
 
 // A listing is what the status page tells to programs.
@@ -54,7 +56,7 @@ func (p *status) listing(req *http.Request, now reading) listing {
 		}
 		for _, g := range grants {
 			listed.Grants = append(listed.Grants, listedGrant{
-				IP: g.ip.String(), Identity: g.identity.name(), Fingerprint: g.identity.fingerprint(), Serial: g.identity.serial,
+				IP: g.ip.String(), Identity: g.identity.Name(), Fingerprint: g.identity.Fingerprint(), Serial: g.identity.Serial,
 				Learned: inUTC(g.learned), Proved: inUTC(g.proved), Expires: inUTC(g.expires),
 			})
 		}
@@ -77,7 +79,7 @@ func (p *status) viewerIP(req *http.Request) netip.Prefix {
 	if err != nil {
 		return netip.Prefix{}
 	}
-	return clientPrefix(addr, p.ipv6Subnet)
+	return clientip.Prefix(addr, p.ipv6Subnet)
 }
 
 func writeJSON(rw http.ResponseWriter, answer any) {

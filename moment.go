@@ -3,6 +3,8 @@ package mtlsallowlist
 import (
 	"math"
 	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/option"
 )
 
 // A moment is the time since epoch, by the monotonic clock: Yaegi compares two numbers in a tenth of the time that a
@@ -54,7 +56,7 @@ func (r reading) pastMomentOf(t time.Time) moment {
 func (r reading) momentOf(t time.Time) moment {
 	d := t.Sub(r.wall)
 	if d < 0 {
-		return r.mono - within(-d, maxTTL)
+		return r.mono - within(-d, option.MaxDuration)
 	}
-	return r.mono + within(d, maxTTL)
+	return r.mono + within(d, option.MaxDuration)
 }

@@ -19,10 +19,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/clientip"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/proof"
 )
 
 func TestNamesThatNobodyHas(t *testing.T) {
-	sum := byFingerprint + someSum
+	sum := identity.ByFingerprint + someSum
 	for _, row := range []struct {
 		name  string
 		names []string
@@ -49,7 +53,7 @@ func TestNamesThatNobodyHas(t *testing.T) {
 		{"what isn't UTF-8 as it may be written later", []string{"cn:" + strings.Repeat("\xff", 210)}, ""},
 		{"one byte more of that", []string{"cn:" + strings.Repeat("\xff", 211)}, "names: want 3840 bytes at most, not 3853"},
 	} {
-		err := checkNames(row.names)
+		err := identity.CheckNames(row.names)
 		if (err == nil) != (row.want == "") || err != nil && !strings.HasPrefix(err.Error(), row.want) && !strings.Contains(err.Error(), ": "+row.want) {
 			t.Errorf("%s: got %v, want %q", row.name, err, row.want)
 		}
@@ -58,7 +62,7 @@ func TestNamesThatNobodyHas(t *testing.T) {
 
 func TestWhatIsKeptOfAnIdentity(t *testing.T) {
 	long := func(kind string, n int) string { return kind + ":" + strings.Repeat("x", n) }
-	sum := byFingerprint + someSum // takes 74 bytes with its comma
+	sum := identity.ByFingerprint + someSum // takes 74 bytes with its comma
 	for _, row := range []struct {
 		name        string
 		names, want []string // no want: it can't be kept
@@ -79,12 +83,12 @@ func TestWhatIsKeptOfAnIdentity(t *testing.T) {
 		{"a user that isn't UTF-8, too long", []string{"header:" + strings.Repeat("\xff", 207)}, nil},
 	} {
 		before := strings.Join(row.names, " ")
-		id, err := identity{names: row.names, serial: "c0ffee", issued: 7}.kept()
-		if strings.Join(id.names, " ") != strings.Join(row.want, " ") || (err == nil) != (row.want != nil) {
-			t.Errorf("%s: got %.300q and %v, want %.300q", row.name, id.names, err, row.want)
+		id, err := identity.Identity{Names: row.names, Serial: "c0ffee", Issued: 7}.Kept()
+		if strings.Join(id.Names, " ") != strings.Join(row.want, " ") || (err == nil) != (row.want != nil) {
+			t.Errorf("%s: got %.300q and %v, want %.300q", row.name, id.Names, err, row.want)
 		}
-		if err == nil && (id.serial != "c0ffee" || id.issued != 7 || checkNames(id.names) != nil) {
-			t.Errorf("%s: got %.300v, %v", row.name, id, checkNames(id.names))
+		if err == nil && (id.Serial != "c0ffee" || id.Issued != 7 || identity.CheckNames(id.Names) != nil) {
+			t.Errorf("%s: got %.300v, %v", row.name, id, identity.CheckNames(id.Names))
 		}
 		if strings.Join(row.names, " ") != before {
 			t.Errorf("%s: the identity itself lacks names now", row.name)
@@ -102,12 +106,12 @@ func TestEmptyNamesAndImpossibleSerialsAreLeftOut(t *testing.T) {
 		{"none", nil, ""},
 		{"zero", big.NewInt(0), "0"},
 		{"a negative one", big.NewInt(-1), ""},
-		{"the largest", new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), 4*maxSerial), big.NewInt(1)), strings.Repeat("f", maxSerial)},
-		{"a larger one", new(big.Int).Lsh(big.NewInt(1), 4*maxSerial), ""},
+		{"the largest", new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), 4*identity.MaxSerial), big.NewInt(1)), strings.Repeat("f", identity.MaxSerial)},
+		{"a larger one", new(big.Int).Lsh(big.NewInt(1), 4*identity.MaxSerial), ""},
 	} {
-		id := identityOf(&x509.Certificate{SerialNumber: row.serial, URIs: []*url.URL{{}}, DNSNames: []string{"", "a"}, EmailAddresses: []string{""}})
-		if id.serial != row.want || len(id.names) != 2 || id.name() != "dns:a" || checkNames(id.names) != nil {
-			t.Errorf("%s: got %q of %q, want %q of dns:a", row.name, id.serial, id.names, row.want)
+		id := identity.FromCertificate(&x509.Certificate{SerialNumber: row.serial, URIs: []*url.URL{{}}, DNSNames: []string{"", "a"}, EmailAddresses: []string{""}})
+		if id.Serial != row.want || len(id.Names) != 2 || id.Name() != "dns:a" || identity.CheckNames(id.Names) != nil {
+			t.Errorf("%s: got %q of %q, want %q of dns:a", row.name, id.Serial, id.Names, row.want)
 		}
 	}
 }
@@ -173,8 +177,8 @@ func TestACertificateOfManyNames(t *testing.T) {
 		t.Errorf("after a restart: got %v, want %v", after, before)
 	}
 	for _, e := range entriesOf(openStore(h.store("default")), h.now) {
-		if got, err := parseEntry(line(e)); err != nil || len(line(e)) > maxEntry || len(got.identity.names) < 100 {
-			t.Errorf("another replica takes %d names of an entry of %d bytes: %v", len(got.identity.names), len(line(e)), err)
+		if got, err := parseEntry(line(e)); err != nil || len(line(e)) > identity.MaxEntry || len(got.identity.Names) < 100 {
+			t.Errorf("another replica takes %d names of an entry of %d bytes: %v", len(got.identity.Names), len(line(e)), err)
 		}
 	}
 }
@@ -207,7 +211,7 @@ type viewing struct {
 
 func newViewing() *viewing {
 	silent := slog.New(slog.NewTextHandler(io.Discard, nil))
-	s := settings{stores: []*store{newStore("x")}, proof: proofRequest, address: newAddressReader(0, newPrefixSet(nil)), ipv6Subnet: 64, rejectStatusCode: 403}
+	s := settings{stores: []*store{newStore("x")}, proof: proof.Request, address: clientip.NewReader(0, clientip.NewSet(nil)), ipv6Subnet: 64, rejectStatusCode: 403}
 	return &viewing{page: newStatus(s, clock{now: func() time.Time { return t0 }, since: func(t time.Time) time.Duration { return t0.Sub(t) }}, silent)}
 }
 
@@ -233,7 +237,7 @@ func TestThePageShowsWhateverAStoreHolds(t *testing.T) {
 	v := newViewing()
 	for _, names := range [][]string{{"sha256:abc"}, {"cn:a", "sha256:abc"}, {"sha256:"}, {"cn:a", "sha256:"}, {""}, {":"}, {"cn:a", "sha256:\u202e" + someSum}, {"sha256:" + strings.Repeat("z", 64)}} {
 		s := newStore("x")
-		s.learn(netip.MustParsePrefix("203.0.113.7/32"), identity{names: names}, hour, atTime(t0))
+		s.learn(netip.MustParsePrefix("203.0.113.7/32"), identity.Identity{Names: names}, hour, atTime(t0))
 		v.shows(t, s)
 		if short := storeViewOf(s, "", atTime(t0)).Grants[0].Short; short != "" {
 			t.Errorf("%q is shown as %q", names, short)
@@ -255,19 +259,19 @@ func FuzzKept(f *testing.F) {
 			leaf.DNSNames = append(leaf.DNSNames, dns)
 			leaf.EmailAddresses = append(leaf.EmailAddresses, email)
 		}
-		all := identityOf(leaf)
-		id, err := all.kept()
+		all := identity.FromCertificate(leaf)
+		id, err := all.Kept()
 		if err != nil {
-			if len(all.name())*9 < 1800 {
-				t.Errorf("%q can't be kept: %v", all.names, err)
+			if len(all.Name())*9 < 1800 {
+				t.Errorf("%q can't be kept: %v", all.Names, err)
 			}
 			return
 		}
-		if id.name() != all.name() || id.fingerprint() != all.fingerprint() {
-			t.Errorf("of %q, %q is kept", all.names, id.names)
+		if id.Name() != all.Name() || id.Fingerprint() != all.Fingerprint() {
+			t.Errorf("of %q, %q is kept", all.Names, id.Names)
 		}
 		e := entry{kind: entryGrant, ip: netip.MustParsePrefix("2001:db8:ffff:ffff:ffff:ffff:ffff:ffff/128"), identity: id, learned: maxStamp, stamp: maxStamp, expires: maxStamp}
-		if _, err := parseEntry(line(e)); err != nil || len(line(e)) > maxEntry {
+		if _, err := parseEntry(line(e)); err != nil || len(line(e)) > identity.MaxEntry {
 			t.Errorf("others don't take %q, of %d bytes: %v", line(e), len(line(e)), err)
 		}
 		s := newStore("x")

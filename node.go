@@ -4,6 +4,9 @@ import (
 	"context"
 	"strings"
 	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/clientip"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/redis"
 )
 
 // patience is how long Redis may take for each step of connecting, if it has taken less than a quarter before: longer
@@ -18,23 +21,23 @@ func movedTo(failure, from string) string {
 		return ""
 	}
 	if strings.HasPrefix(words[1], ":") {
-		return hostOf(from) + words[1] // the node doesn't know its own name
+		return clientip.Host(from) + words[1] // the node doesn't know its own name
 	}
 	return words[1]
 }
 
 // dial connects to the node that has the keys, or else to the next endpoint.
-func (l *link) dial(attempt context.Context) (*redisConn, error) {
+func (l *link) dial(attempt context.Context) (*redis.Conn, error) {
 	l.mu.Lock()
 	limit := l.limitLocked()
 	address := l.address
 	if address == "" {
-		address = l.redis.endpoints[l.next%len(l.redis.endpoints)]
+		address = l.redis.Endpoints[l.next%len(l.redis.Endpoints)]
 		l.next++
 	}
 	l.mu.Unlock()
 	started := time.Now()
-	conn, err := dialRedis(attempt, &l.redis.redisOptions, address, limit)
+	conn, err := redis.Dial(attempt, &l.redis.Options, address, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +59,7 @@ func (l *link) limit() time.Duration {
 
 func (l *link) limitLocked() time.Duration {
 	if l.took == 0 || 4*l.took > patience {
-		return l.redis.dialTimeout
+		return l.redis.DialTimeout
 	}
-	return shorter(patience, l.redis.dialTimeout)
+	return redis.Shorter(patience, l.redis.DialTimeout)
 }

@@ -5,10 +5,12 @@ import (
 	"container/list"
 	"net/netip"
 	"sort"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
 )
 
 // stampOf returns the stamp of a grant; 0 if there is none.
-func (l *allowlist) stampOf(ip netip.Prefix, id identity) int64 {
+func (l *allowlist) stampOf(ip netip.Prefix, id identity.Identity) int64 {
 	if !l.stamped || l.addresses[ip] == nil {
 		return 0
 	}
@@ -38,7 +40,7 @@ func (l *allowlist) put(ip netip.Prefix, g *grant, limits limits) (evicted []*gr
 		}
 	}
 	l.order(held)
-	if own := a.grantsOf(g.identity.name()); len(own) > maxCertificates {
+	if own := a.grantsOf(g.identity.Name()); len(own) > maxCertificates {
 		evicted = append(evicted, l.removed(earliest(own, nil)))
 	}
 	if len(a.grants) > maxGrantsPerIP {
@@ -46,7 +48,7 @@ func (l *allowlist) put(ip netip.Prefix, g *grant, limits limits) (evicted []*gr
 	}
 	for limits.maxIPsPerIdentity > 0 && held.own.Len() > limits.maxIPsPerIdentity {
 		oldest := held.own.Front().Value.(*address)
-		for _, g := range oldest.grantsOf(held.identity.name()) {
+		for _, g := range oldest.grantsOf(held.identity.Name()) {
 			evicted = append(evicted, l.removed(g))
 		}
 	}
@@ -66,7 +68,7 @@ func (l *allowlist) order(g *grant) {
 
 // orderOwn puts the address of g in order among those of its identity.
 func (l *allowlist) orderOwn(g *grant) {
-	name := g.identity.name()
+	name := g.identity.Name()
 	last := latest(g.address.grantsOf(name))
 	isBefore := func(e *list.Element) bool {
 		return last.provedBefore(latest(e.Value.(*address).grantsOf(name)))
@@ -133,7 +135,7 @@ func (l *allowlist) indexIdentities() {
 
 // index makes the address of g the last of its identity's.
 func (l *allowlist) index(g *grant) {
-	name := g.identity.name()
+	name := g.identity.Name()
 	g.own = l.identities[name]
 	if g.own == nil {
 		g.own = list.New()

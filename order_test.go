@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
 )
 
 // dueInOrder reports whether what is due is found in time.
@@ -98,13 +100,13 @@ func TestRenewalsFromElsewhere(t *testing.T) {
 func TestAnotherCertificateFromElsewhere(t *testing.T) {
 	s := newShared(terms{learner: true, limits: limits{time.Hour, 9, 2}})
 	held := func(sum, dns string, stamp int64) entry {
-		id := identity{names: []string{"cn:a", dns, byFingerprint + sum}}
+		id := identity.Identity{Names: []string{"cn:a", dns, identity.ByFingerprint + sum}}
 		return entry{kind: entryGrant, ip: home, identity: id, learned: stamp, stamp: stamp, proved: stamp, expires: stamp + 3_600_000}
 	}
 	s.adopt([]entry{held("aa", "dns:a.lan", clockAt0+1000)}, 10*time.Second)
 	old, _ := s.find(home, nil, when(10*time.Second))
 	s.adopt([]entry{held("bb", "dns:b.lan", clockAt0+2000)}, 10*time.Second)
-	newer := patterns{{prefix: "dns:b.lan"}}
+	newer := identity.Patterns{{Prefix: "dns:b.lan"}}
 	g, _ := s.find(home, newer, when(10*time.Second))
 	for _, row := range []struct {
 		name string
@@ -116,7 +118,7 @@ func TestAnotherCertificateFromElsewhere(t *testing.T) {
 		{"dns:b.lan", time.Hour + 2*time.Second - 1, true},
 		{"dns:b.lan", time.Hour + 2*time.Second, false},
 	} {
-		if _, found := s.find(home, patterns{{prefix: row.name}}, when(row.at)); found != row.want {
+		if _, found := s.find(home, identity.Patterns{{Prefix: row.name}}, when(row.at)); found != row.want {
 			t.Errorf("%s at %v: got %t, want %t", row.name, row.at, found, row.want)
 		}
 	}

@@ -9,6 +9,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/clientip"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/wording"
 )
 
 // shownEvents is how many events of each store are shown.
@@ -108,15 +112,15 @@ func (p *status) writePage(rw http.ResponseWriter, req *http.Request, now readin
 func (p *status) view(req *http.Request, now reading) view {
 	v := view{Path: standsAt(req), Checked: instantOf(now.wall, "now")}
 	if n, err := strconv.Atoi(req.URL.Query().Get("revoked")); err == nil && n >= 0 {
-		v.Notice = counted(n, "grant") + " revoked."
+		v.Notice = wording.Counted(n, "grant") + " revoked."
 	}
 	mine := p.viewerIP(req)
 	switch {
 	case !mine.IsValid():
 		v.Viewer.Hint = "Your address can't be read: see ipStrategy."
 	default:
-		v.Viewer = viewerView{IP: shortPrefix(mine.String()), Admitted: p.admitted(mine, now)}
-		if !v.Viewer.Admitted && !isPublic(mine.Addr()) {
+		v.Viewer = viewerView{IP: wording.ShortPrefix(mine.String()), Admitted: p.admitted(mine, now)}
+		if !v.Viewer.Admitted && !clientip.IsPublic(mine.Addr()) {
 			v.Viewer.Hint = "It is a private address, as of a gateway: it isn't learned unless allowPrivate is set."
 		}
 	}
@@ -129,12 +133,12 @@ func (p *status) view(req *http.Request, now reading) view {
 func storeViewOf(store *store, mine string, at reading) storeView {
 	grants := store.claims(at)
 	now := at.wall
-	v := storeView{Name: printable(store.name), Value: store.name, MaxIPs: store.limitIPs()}
+	v := storeView{Name: wording.Printable(store.name), Value: store.name, MaxIPs: store.limitIPs()}
 	v.Learns = v.MaxIPs > 0
 	if file := store.stateFile(); file != nil {
-		v.Kept = printable(file.path)
+		v.Kept = wording.Printable(file.path)
 		if err := file.failure(); err != nil {
-			v.Problems = append(v.Problems, "The state can't be written, and would be lost at a restart: "+printable(err.Error()))
+			v.Problems = append(v.Problems, "The state can't be written, and would be lost at a restart: "+wording.Printable(err.Error()))
 		}
 	}
 	if shared := sharedState(store); shared != nil {
@@ -148,30 +152,30 @@ func storeViewOf(store *store, mine string, at reading) storeView {
 	}
 	ips, names := map[string]int{}, map[string]int{}
 	for _, g := range grants {
-		prefix, name := g.ip.String(), g.identity.name()
+		prefix, name := g.ip.String(), g.identity.Name()
 		ips[prefix]++
 		names[name]++
 		shown := grantView{
-			IP: shortPrefix(prefix), Prefix: prefix, Yours: prefix == mine,
-			Identity: printable(name), Name: strconv.QuoteToASCII(name), Serial: g.identity.serial,
-			Learned: instantOf(g.learned, ago(now.Sub(g.learned))),
-			Proved:  instantOf(g.proved, ago(now.Sub(g.proved))),
-			Expires: instantOf(g.expires, span(g.expires.Sub(now))+" left"),
-			Left:    percent(int(g.expires.Sub(now)/time.Millisecond), int(g.expires.Sub(g.proved)/time.Millisecond)),
+			IP: wording.ShortPrefix(prefix), Prefix: prefix, Yours: prefix == mine,
+			Identity: wording.Printable(name), Name: strconv.QuoteToASCII(name), Serial: g.identity.Serial,
+			Learned: instantOf(g.learned, wording.Ago(now.Sub(g.learned))),
+			Proved:  instantOf(g.proved, wording.Ago(now.Sub(g.proved))),
+			Expires: instantOf(g.expires, wording.Span(g.expires.Sub(now))+" left"),
+			Left:    wording.Percent(int(g.expires.Sub(now)/time.Millisecond), int(g.expires.Sub(g.proved)/time.Millisecond)),
 		}
 		others := []string{}
-		for _, other := range g.identity.names[1:] {
-			if !strings.HasPrefix(other, byFingerprint) {
-				others = append(others, printable(other))
+		for _, other := range g.identity.Names[1:] {
+			if !strings.HasPrefix(other, identity.ByFingerprint) {
+				others = append(others, wording.Printable(other))
 			}
 		}
 		shown.Others = strings.Join(others, ", ")
-		shown.Short = shortSum(g.identity.fingerprint())
+		shown.Short = shortSum(g.identity.Fingerprint())
 		v.Grants = append(v.Grants, shown)
 	}
 	v.IPs = len(ips)
-	v.Full = percent(v.IPs, v.MaxIPs)
-	v.IPList, v.Who = choices(ips, shortPrefix), choices(names, printable)
+	v.Full = wording.Percent(v.IPs, v.MaxIPs)
+	v.IPList, v.Who = choices(ips, wording.ShortPrefix), choices(names, wording.Printable)
 	for i := range v.Who {
 		v.Who[i].Value = strconv.QuoteToASCII(v.Who[i].Value)
 	}
@@ -184,19 +188,19 @@ func storeViewOf(store *store, mine string, at reading) storeView {
 
 // shortSum returns the first digits of a fingerprint, by which people know it; empty if it is none.
 func shortSum(fingerprint string) string {
-	if !isSum(fingerprint) {
+	if !identity.IsFingerprint(fingerprint) {
 		return ""
 	}
 	return fingerprint[:16]
 }
 
 func eventViewOf(e event, now time.Time) eventView {
-	v := eventView{What: e.what, Why: printable(e.why), At: instantOf(e.at, ago(now.Sub(e.at)))}
+	v := eventView{What: e.what, Why: wording.Printable(e.why), At: instantOf(e.at, wording.Ago(now.Sub(e.at)))}
 	if e.ip.IsValid() {
-		v.IP = shortPrefix(e.ip.String())
+		v.IP = wording.ShortPrefix(e.ip.String())
 	}
-	if len(e.identity.names) > 0 {
-		v.Who = printable(e.identity.name())
+	if len(e.identity.Names) > 0 {
+		v.Who = wording.Printable(e.identity.Name())
 	}
 	return v
 }
@@ -205,7 +209,7 @@ func eventViewOf(e event, now time.Time) eventView {
 func choices(counts map[string]int, text func(string) string) []choice {
 	list := []choice{}
 	for value, n := range counts {
-		list = append(list, choice{Value: value, Text: text(value), Count: counted(n, "grant")})
+		list = append(list, choice{Value: value, Text: text(value), Count: wording.Counted(n, "grant")})
 	}
 	sort.Slice(list, func(i, j int) bool { return list[i].Value < list[j].Value })
 	return list

@@ -8,6 +8,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/clientip"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
 )
 
 func TestThePageTellsWhatWasRevoked(t *testing.T) {
@@ -42,7 +45,7 @@ func TestThePageHasTheStyleThatItsPolicyAllows(t *testing.T) {
 func TestWhatThePageShowsOfAStore(t *testing.T) {
 	s := newStore("a\u202eb")
 	s.learnBy(terms{learner: true, limits: limits{maxIPs: 2}}, atTime(t0))
-	phone := identity{names: []string{"cn:phone", "dns:phone.lan", "email:a\u202e@b.c", byFingerprint + someSum}, serial: "c0ffee"}
+	phone := identity.Identity{Names: []string{"cn:phone", "dns:phone.lan", "email:a\u202e@b.c", identity.ByFingerprint + someSum}, Serial: "c0ffee"}
 	wide := limits{time.Hour, 9, 0}
 	s.learn(ipOf("B"), phone, wide, atTime(t0))
 	s.learn(ipOf("A"), named("header:alice"), limits{2 * time.Hour, 9, 0}, atTime(t0.Add(time.Minute)))
@@ -99,7 +102,7 @@ func TestThePageShowsTheLastEventsFirst(t *testing.T) {
 	}
 	s.record(event{at: t0, what: "learned", ip: ipOf("A"), identity: named("cn:\u202ephone")})
 	s.record(event{at: t0.Add(time.Second), what: "failed", why: "no\u202eroom"})
-	s.record(event{at: t0.Add(time.Minute), what: "refused", ip: clientPrefix(netip.MustParseAddr("2001:db8::7"), 64), why: "no TLS"})
+	s.record(event{at: t0.Add(time.Minute), what: "refused", ip: clientip.Prefix(netip.MustParseAddr("2001:db8::7"), 64), why: "no TLS"})
 	events := storeViewOf(s, "", atTime(t0.Add(2*time.Minute))).Events
 	if len(events) != shownEvents {
 		t.Fatalf("got %d, want %d", len(events), shownEvents)

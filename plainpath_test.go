@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/clientip"
 )
 
 var sharePaths = []struct {
@@ -309,7 +311,7 @@ func FuzzSharePath(f *testing.F) {
 				continue
 			}
 			learner.ServeHTTP(httptest.NewRecorder(), req)
-			if len(learned.revoke(clientPrefix(netip.MustParseAddr("203.0.113.7"), 64), "", atTime(t0))) == 0 {
+			if len(learned.revoke(clientip.Prefix(netip.MustParseAddr("203.0.113.7"), 64), "", atTime(t0))) == 0 {
 				continue
 			}
 			sent, _, _ := strings.Cut(req.RequestURI, "?")

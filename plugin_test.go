@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
 )
 
 // A house has middlewares that share a clock, a log and stores of their own.
@@ -269,7 +271,7 @@ func TestEventsAreLoggedOnce(t *testing.T) {
 		h.walk("many of each", "learn 203.0.113.7 cn:phone=200; learn 203.0.113.7=403; learn 203.0.113.7 cn:tablet=403; learn 10.0.0.1 cn:phone=200; photos 203.0.113.8=403")
 	}
 	h.walk("another address", "learn 2001:db8::7 cn:phone=200")
-	fingerprint := identityOf(certificate("cn:phone")).fingerprint()
+	fingerprint := identity.FromCertificate(certificate("cn:phone")).Fingerprint()
 	for _, want := range []string{
 		"level=INFO msg=learned middleware=learn store=" + h.store("default") + " ip=203.0.113.7 identity=cn:phone fingerprint=" + fingerprint + " serial=c0ffee expires=2026-01-02T00:00:00.000Z\n",
 		"level=INFO msg=learned middleware=learn store=" + h.store("default") + " ip=2001:db8::/64 identity=cn:phone",
@@ -310,7 +312,7 @@ func TestTwoDevicesWithOneNameDontFillTheLog(t *testing.T) {
 	}
 	for i, leaf := range []*x509.Certificate{older, newer} {
 		want := " msg=learned middleware=learn store=" + h.store("default") + " ip=203.0.113.7 identity=cn:phone fingerprint=" +
-			identityOf(leaf).fingerprint() + " serial=c0ffee expires=2026-01-02T00:00:00.000Z"
+			identity.FromCertificate(leaf).Fingerprint() + " serial=c0ffee expires=2026-01-02T00:00:00.000Z"
 		if !strings.HasSuffix(lines[i], want) {
 			t.Errorf("got %q, want its end %q", lines[i], want)
 		}

@@ -11,6 +11,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/option"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/redis"
 )
 
 // Redis tells how the replicas of Traefik share the store. Names, meaning and defaults are those of Traefik's
@@ -67,7 +70,7 @@ type RedisTLS struct {
 
 // redisSettings are a Redis that has been read.
 type redisSettings struct {
-	redisOptions
+	redis.Options
 	options map[string]redisOption // by key
 	text    string                 // the same for the same settings
 }
@@ -76,44 +79,44 @@ type redisSettings struct {
 type redisOption struct{ written, value string }
 
 // readRedis reads how a store is shared; nil if it isn't.
-func readRedis(r *reader, config *Redis) *redisSettings {
+func readRedis(r *option.Reader, config *Redis) *redisSettings {
 	if config == nil {
 		return nil
 	}
-	r.unknown("redis.", unpooled(r, config.Unknown))
+	r.Unknown("redis.", unpooled(r, config.Unknown))
 	s := &redisSettings{options: map[string]redisOption{}}
-	s.redisOptions = redisOptions{
-		endpoints:    r.list("redis.endpoints", config.Endpoints, "localhost:6379"),
-		username:     config.Username,
-		password:     redisPassword(r, config),
-		db:           r.number("redis.db", config.DB, 0, 0, 65535),
-		readTimeout:  r.duration("redis.readTimeout", config.ReadTimeout, 3*time.Second),
-		writeTimeout: r.duration("redis.writeTimeout", config.WriteTimeout, 3*time.Second),
-		dialTimeout:  r.duration("redis.dialTimeout", config.DialTimeout, 5*time.Second),
+	s.Options = redis.Options{
+		Endpoints:    r.List("redis.endpoints", config.Endpoints, "localhost:6379"),
+		Username:     config.Username,
+		Password:     redisPassword(r, config),
+		DB:           r.Number("redis.db", config.DB, 0, 0, 65535),
+		ReadTimeout:  r.Duration("redis.readTimeout", config.ReadTimeout, 3*time.Second),
+		WriteTimeout: r.Duration("redis.writeTimeout", config.WriteTimeout, 3*time.Second),
+		DialTimeout:  r.Duration("redis.dialTimeout", config.DialTimeout, 5*time.Second),
 	}
-	for i, endpoint := range s.endpoints {
+	for i, endpoint := range s.Endpoints {
 		if endpoint != "" && !isEndpoint(endpoint) {
-			refuseEndpoint(r, i, s.endpoints)
+			refuseEndpoint(r, i, s.Endpoints)
 		}
 	}
-	if s.username != "" && s.password == "" {
-		r.fault("redis.username", s.username, "want a password, too")
+	if s.Username != "" && s.Password == "" {
+		r.Fault("redis.username", s.Username, "want a password, too")
 	}
-	if s.db != 0 && len(s.endpoints) > 1 {
-		r.fault("redis.db", config.DB, "has no meaning in a cluster, which several endpoints are")
+	if s.DB != 0 && len(s.Endpoints) > 1 {
+		r.Fault("redis.db", config.DB, "has no meaning in a cluster, which several endpoints are")
 	}
 	if config.TLS != nil {
-		s.tls = redisTLS(r, config.TLS, s)
+		s.TLS = redisTLS(r, config.TLS, s)
 	}
-	servers := append([]string{}, s.endpoints...)
+	servers := append([]string{}, s.Endpoints...)
 	sort.Strings(servers)
 	s.option("redis.endpoints", "", strings.Join(servers, ","))
-	s.option("redis.username", "", s.username)
-	s.option("redis.password", fmt.Sprintf("%q %q %q", config.Password, config.PasswordFile, config.PasswordEnv), s.password)
-	s.option("redis.db", "", strconv.Itoa(s.db))
-	s.option("redis.readTimeout", "", s.readTimeout.String())
-	s.option("redis.writeTimeout", "", s.writeTimeout.String())
-	s.option("redis.dialTimeout", "", s.dialTimeout.String())
+	s.option("redis.username", "", s.Username)
+	s.option("redis.password", fmt.Sprintf("%q %q %q", config.Password, config.PasswordFile, config.PasswordEnv), s.Password)
+	s.option("redis.db", "", strconv.Itoa(s.DB))
+	s.option("redis.readTimeout", "", s.ReadTimeout.String())
+	s.option("redis.writeTimeout", "", s.WriteTimeout.String())
+	s.option("redis.dialTimeout", "", s.DialTimeout.String())
 	for _, key := range options {
 		s.text += strconv.Quote(s.options[key].value) + " "
 	}
@@ -132,7 +135,7 @@ func (s *redisSettings) option(key, written, value string) {
 var poolOptions = []string{"poolSize", "minIdleConns", "maxActiveConns"}
 
 // unpooled finds those of poolOptions, and returns the other unknown keys.
-func unpooled(r *reader, unknown map[string]any) map[string]any {
+func unpooled(r *option.Reader, unknown map[string]any) map[string]any {
 	others := map[string]any{}
 	for key, value := range unknown {
 		others[key] = value
@@ -140,7 +143,7 @@ func unpooled(r *reader, unknown map[string]any) map[string]any {
 	for _, option := range poolOptions {
 		for key := range unknown {
 			if strings.EqualFold(key, option) {
-				r.refuse("redis."+option, "has no meaning here: a store has two connections to Redis, whatever comes")
+				r.Refuse("redis."+option, "has no meaning here: a store has two connections to Redis, whatever comes")
 				delete(others, key)
 			}
 		}
@@ -149,7 +152,7 @@ func unpooled(r *reader, unknown map[string]any) map[string]any {
 }
 
 // refuseEndpoint tells what is wrong with an endpoint, without it: it may be a URL, or the half of one, with a password in it.
-func refuseEndpoint(r *reader, i int, endpoints []string) {
+func refuseEndpoint(r *option.Reader, i int, endpoints []string) {
 	which := ""
 	login := ""
 	if len(endpoints) > 1 {
@@ -158,7 +161,7 @@ func refuseEndpoint(r *reader, i int, endpoints []string) {
 	if strings.Contains(endpoints[i], "@") || strings.Contains(endpoints[i], "://") {
 		login = "; user and password belong in redis.username and redis.passwordFile"
 	}
-	r.refuse("redis.endpoints", which+`want host:port, e.g. "redis:6379"`+login)
+	r.Refuse("redis.endpoints", which+`want host:port, e.g. "redis:6379"`+login)
 }
 
 // hostBytes are what the names of hosts are made of, and those of services and containers.
@@ -178,7 +181,7 @@ func isEndpoint(text string) bool {
 
 // redisPassword tells no fault with the password in it, nor with its file's path or its variable's name: somebody may have put it
 // there.
-func redisPassword(r *reader, config *Redis) string {
+func redisPassword(r *option.Reader, config *Redis) string {
 	given := 0
 	for _, text := range []string{config.Password, config.PasswordFile, config.PasswordEnv} {
 		if text != "" {
@@ -187,42 +190,42 @@ func redisPassword(r *reader, config *Redis) string {
 	}
 	switch {
 	case given > 1:
-		r.refuse("redis.password", "want one of password, passwordFile and passwordEnv")
+		r.Refuse("redis.password", "want one of password, passwordFile and passwordEnv")
 	case config.PasswordFile != "":
-		password, err := readPassword(config.PasswordFile)
+		password, err := option.ReadPassword(config.PasswordFile)
 		if err != nil {
-			r.refuse("redis.passwordFile", err.Error())
+			r.Refuse("redis.passwordFile", err.Error())
 		}
 		return password
 	case config.PasswordEnv != "":
-		if !strings.HasPrefix(config.PasswordEnv, secretPrefix) {
-			r.refuse("redis.passwordEnv", "want the name of an environment variable of Traefik's that begins with "+secretPrefix)
+		if !strings.HasPrefix(config.PasswordEnv, option.SecretPrefix) {
+			r.Refuse("redis.passwordEnv", "want the name of an environment variable of Traefik's that begins with "+option.SecretPrefix)
 			return ""
 		}
 		password := os.Getenv(config.PasswordEnv)
 		if password == "" {
-			r.refuse("redis.passwordEnv", "want an environment variable of Traefik's that isn't empty")
+			r.Refuse("redis.passwordEnv", "want an environment variable of Traefik's that isn't empty")
 		}
 		return password
 	}
 	return config.Password
 }
 
-func redisTLS(r *reader, config *RedisTLS, s *redisSettings) *tls.Config {
-	r.unknown("redis.tls.", config.Unknown)
-	c := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: r.flag("redis.tls.insecureSkipVerify", config.InsecureSkipVerify)} //nolint:gosec // the user's choice
+func redisTLS(r *option.Reader, config *RedisTLS, s *redisSettings) *tls.Config {
+	r.Unknown("redis.tls.", config.Unknown)
+	c := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: r.Flag("redis.tls.insecureSkipVerify", config.InsecureSkipVerify)} //nolint:gosec // the user's choice
 	ca := readPEM(r, "redis.tls.ca", config.CA)
 	if len(ca) > 0 {
 		c.RootCAs = x509.NewCertPool()
 		if !c.RootCAs.AppendCertsFromPEM(ca) {
-			r.refuse("redis.tls.ca", "want certificates in PEM, or the path of a file with them")
+			r.Refuse("redis.tls.ca", "want certificates in PEM, or the path of a file with them")
 		}
 	}
 	cert, key := readPEM(r, "redis.tls.cert", config.Cert), readPEM(r, "redis.tls.key", config.Key)
 	if len(cert) > 0 || len(key) > 0 {
 		pair, err := tls.X509KeyPair(cert, key)
 		if err != nil { // which may quote what there is instead
-			r.refuse("redis.tls.cert, redis.tls.key", "want a certificate and its key in PEM, or the paths of files with them")
+			r.Refuse("redis.tls.cert, redis.tls.key", "want a certificate and its key in PEM, or the paths of files with them")
 		}
 		c.Certificates = []tls.Certificate{pair}
 	}
@@ -235,19 +238,19 @@ func redisTLS(r *reader, config *RedisTLS, s *redisSettings) *tls.Config {
 
 // readPEM returns what text is, or what is in the file with that path. A key doesn't leave Traefik, but whoever names the host
 // could have themselves taken for Traefik there: so it is from the folder of secrets. Certificates are public.
-func readPEM(r *reader, key, text string) []byte {
+func readPEM(r *option.Reader, key, text string) []byte {
 	if text == "" || strings.Contains(text, "-----BEGIN") {
 		return []byte(text)
 	}
 	var data []byte
 	var err error
 	if key == "redis.tls.key" {
-		data, err = readSecret(strings.TrimSpace(text))
+		data, err = option.ReadSecret(strings.TrimSpace(text))
 	} else {
-		data, err = readFile(strings.TrimSpace(text))
+		data, err = option.ReadFile(strings.TrimSpace(text))
 	}
 	if err != nil {
-		r.refuse(key, "want PEM, or the path of a file with it that can be read: "+err.Error())
+		r.Refuse(key, "want PEM, or the path of a file with it that can be read: "+err.Error())
 	}
 	return data
 }

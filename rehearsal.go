@@ -13,28 +13,32 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/clientip"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/proof"
 )
 
 // init walks requests through the handlers, one after the other and away from every store, before Traefik can send
 // any at once: Yaegi 0.16 fills a cache at the first call of each method (itype.refType), and takes no lock for it.
 func init() {
 	leaf := &x509.Certificate{SerialNumber: big.NewInt(0), NotAfter: time.Now().Add(time.Hour)}
-	proof := &tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}, VerifiedChains: [][]*x509.Certificate{{leaf}}}
+	proven := &tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}, VerifiedChains: [][]*x509.Certificate{{leaf}}}
 	unproven := &tls.ConnectionState{}
 
 	next := http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
 		rw.WriteHeader(http.StatusOK)
 		_, _ = rw.Write(nil)
 	})
-	anybody, _ := parsePattern("sha256:*")
+	anybody, _ := identity.ParsePattern("sha256:*")
 	s := settings{
 		name:             "rehearsal (no real request)",
-		proof:            proofCertificate,
+		proof:            proof.Certificate,
 		stores:           []*store{newStore("rehearsal")},
-		identities:       patterns{anybody},
+		identities:       identity.Patterns{anybody},
 		limits:           limits{ttl: time.Hour, maxIPs: 1, maxIPsPerIdentity: 1},
-		sourceRange:      &prefixSet{},
-		address:          newAddressReader(0, &prefixSet{}),
+		sourceRange:      &clientip.Set{},
+		address:          clientip.NewReader(0, &clientip.Set{}),
 		direct:           true,
 		ipv6Subnet:       64,
 		rejectStatusCode: http.StatusForbidden,
@@ -48,9 +52,9 @@ func init() {
 	page := newStatus(s, clock{time.Now, time.Since}, log)
 	s.direct = false
 	proxied := newEnforcer(s, next, clock{time.Now, time.Since}).handler()
-	s.proof = proofResponse
+	s.proof = proof.Response
 	s.identityHeader = "X-User"
-	s.identities = patterns{}
+	s.identities = identity.Patterns{}
 	share := newLearner(s, next, nil, clock{time.Now, time.Since}, teller{log: log, store: s.stores[0]}).handler()
 	for _, request := range []struct {
 		handler    http.Handler
@@ -59,20 +63,20 @@ func init() {
 		url        string // with the method before it, where that matters
 	}{
 		{learner, "203.0.113.7:1", unproven, ""},
-		{learner, "203.0.113.7:1", proof, ""},
-		{learner, "203.0.113.7:1", proof, ""},
-		{learner, "[2001:db8::7]:1", proof, ""}, // evicts the one before
-		{learner, "192.168.0.7:1", proof, ""},   // isn't learned
+		{learner, "203.0.113.7:1", proven, ""},
+		{learner, "203.0.113.7:1", proven, ""},
+		{learner, "[2001:db8::7]:1", proven, ""}, // evicts the one before
+		{learner, "192.168.0.7:1", proven, ""},   // isn't learned
 		{enforcer, "[2001:db8::7]:1", nil, ""},
 		{enforcer, "[2001:db8::7]:1", nil, ""},
 		{enforcer, "203.0.113.7:1", nil, ""},
 		{share, "203.0.113.7:1", nil, "GET /"},
 		{proxied, "203.0.113.7:1", nil, ""},
 		{page, "203.0.113.7:1", unproven, "GET /"},
-		{page, "203.0.113.7:1", proof, "GET /"},
-		{page, "203.0.113.7:1", proof, "GET /grants"},
-		{page, "203.0.113.7:1", proof, "GET /metrics"},
-		{page, "203.0.113.7:1", proof, "DELETE /grants?ip=2001:db8::7"},
+		{page, "203.0.113.7:1", proven, "GET /"},
+		{page, "203.0.113.7:1", proven, "GET /grants"},
+		{page, "203.0.113.7:1", proven, "GET /metrics"},
+		{page, "203.0.113.7:1", proven, "DELETE /grants?ip=2001:db8::7"},
 	} {
 		method, address, _ := strings.Cut(request.url, " ")
 		parsed, err := url.Parse(address)
@@ -84,6 +88,6 @@ func init() {
 		request.handler.ServeHTTP(httptest.NewRecorder(), req)
 	}
 	delete(stores.links, "rehearsal")
-	s.stores[0].notice(reading{wall: time.Now().Add(time.Hour), mono: time.Since(epoch)})             // as after a suspend
-	learner.ServeHTTP(httptest.NewRecorder(), &http.Request{RemoteAddr: "203.0.113.7:1", TLS: proof}) // which it remembers, alone
+	s.stores[0].notice(reading{wall: time.Now().Add(time.Hour), mono: time.Since(epoch)})              // as after a suspend
+	learner.ServeHTTP(httptest.NewRecorder(), &http.Request{RemoteAddr: "203.0.113.7:1", TLS: proven}) // which it remembers, alone
 }

@@ -9,6 +9,9 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/redis"
 )
 
 var errRehearsal = errors.New("the rehearsal went otherwise than written")
@@ -16,12 +19,12 @@ var errRehearsal = errors.New("the rehearsal went otherwise than written")
 // rehearseSharing calls each method that a link's goroutines, requests and the status page can call at once, for init's
 // reason. There is no network: what Redis answers is written down. It returns a link that has ended.
 func rehearseSharing(log *slog.Logger) (*link, error) {
-	redis := &redisSettings{redisOptions: redisOptions{endpoints: []string{""}, password: "none", db: 1, readTimeout: time.Second, writeTimeout: time.Second}} // nobody is there
-	l := newLink(newStore("rehearsal of sharing"), redis, clock{time.Now, time.Since}, log)
+	settings := &redisSettings{Options: redis.Options{Endpoints: []string{""}, Password: "none", DB: 1, ReadTimeout: time.Second, WriteTimeout: time.Second}} // nobody is there
+	l := newLink(newStore("rehearsal of sharing"), settings, clock{time.Now, time.Since}, log)
 	now := l.clock.read()
 	limits := limits{ttl: time.Hour, maxIPs: 1, maxIPsPerIdentity: 1}
 	ip, other := netip.MustParsePrefix("203.0.113.7/32"), netip.MustParsePrefix("2001:db8::/64")
-	phone := identity{names: []string{"cn:rehearsal"}}
+	phone := identity.Identity{Names: []string{"cn:rehearsal"}}
 
 	l.store.share()
 	told := l.store.collect(l.id)
@@ -36,15 +39,15 @@ func rehearseSharing(log *slog.Logger) (*link, error) {
 		"*2\r\n"+bulk("1700000000")+bulk("0")+
 		"*1\r\n*2\r\n"+bulk("changes")+"*1\r\n*2\r\n"+bulk("1-0")+"*4\r\n"+bulk("c")+bulk(line)+bulk("n")+bulk("1")+
 		"*2\r\n"+bulk("id")+bulk("1")+bulk("1700000000000")))
-	conn := newConn(here, time.Second)
+	conn := redis.NewConn(here, time.Second)
 	attempt, _ := l.current()
-	failed := conn.logIn(&redis.redisOptions, time.Second)
+	failed := conn.LogIn(&settings.Options, time.Second)
 	at, err := l.exchange(conn)
 	failed = errors.Join(failed, err)
 	l.save()
 	l.succeeded(attempt, told)
 	failed = errors.Join(failed, l.retime(conn))
-	answer, err := conn.do(redis.readTimeout, "XREAD")
+	answer, err := conn.Do(settings.ReadTimeout, "XREAD")
 	failed = errors.Join(failed, err)
 	at, err = l.adopt(answer, at)
 	failed = errors.Join(failed, err)
@@ -63,7 +66,7 @@ func rehearseSharing(log *slog.Logger) (*link, error) {
 	state := l.state()
 	_, _ = state.text(l.clock.now())
 	l.store.drop(l.id)
-	conn.close()
+	conn.Close()
 
 	l.use(1)
 	err = l.follow(attempt)

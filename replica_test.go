@@ -8,6 +8,10 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/clientip"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/option"
 )
 
 // A replica is a store with a link, as in a Traefik of its own.
@@ -51,9 +55,9 @@ func startReplica(t *testing.T, endpoint string, options Redis, ahead time.Durat
 // newReplica makes a replica whose link doesn't run yet.
 func newReplica(t *testing.T, store string, options *Redis, ahead time.Duration) *replica {
 	t.Helper()
-	read := newReader(nil)
+	read := option.New(nil)
 	settings := readRedis(read, options)
-	if err := read.err(); err != nil {
+	if err := read.Err(); err != nil {
 		t.Fatal(err)
 	}
 	r := &replica{t: t, store: newStore(store), log: &lines{}, ahead: ahead}
@@ -103,17 +107,17 @@ func (r *replica) learn(address string) {
 }
 
 func (r *replica) learnAs(address, name string, limits limits) {
-	_, _, _ = r.store.learn(clientPrefix(netip.MustParseAddr(address), 64), identity{names: []string{name}}, limits, when(r.now()))
+	_, _, _ = r.store.learn(clientip.Prefix(netip.MustParseAddr(address), 64), identity.Identity{Names: []string{name}}, limits, when(r.now()))
 	r.link.await()
 }
 
 func (r *replica) revoke(address string) {
-	r.store.revoke(clientPrefix(netip.MustParseAddr(address), 64), "", when(r.now()))
+	r.store.revoke(clientip.Prefix(netip.MustParseAddr(address), 64), "", when(r.now()))
 	r.link.await()
 }
 
 func (r *replica) holds(address string) bool {
-	return r.store.holds(clientPrefix(netip.MustParseAddr(address), 64), when(r.now()))
+	return r.store.holds(clientip.Prefix(netip.MustParseAddr(address), 64), when(r.now()))
 }
 
 // held returns all that it holds, in order.

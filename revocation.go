@@ -4,6 +4,8 @@ import (
 	"errors"
 	"net/netip"
 	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
 )
 
 // revocation returns the end of a grant that still holds at now. It matters as long as a proof from before could, by a
@@ -75,7 +77,7 @@ func (s *store) revocations(now reading) []savedRevocation {
 	saved := []savedRevocation{}
 	for _, e := range s.sharing.tombstones.all() {
 		saved = append(saved, savedRevocation{
-			IP: e.ip.String(), Names: e.identity.names,
+			IP: e.ip.String(), Names: e.identity.Names,
 			Revoked: now.timeOf(s.sharing.moment(e.stamp)).UTC(), Expires: now.timeOf(s.sharing.moment(e.expires)).UTC(),
 		})
 	}
@@ -88,7 +90,7 @@ func (s *store) restoreRevoked(saved []savedRevocation, now reading) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, r := range saved {
-		e := entry{kind: entryRevoked, ip: netip.MustParsePrefix(r.IP), identity: identity{names: r.Names}}
+		e := entry{kind: entryRevoked, ip: netip.MustParsePrefix(r.IP), identity: identity.Identity{Names: r.Names}}
 		e.stamp = s.sharing.at(now.pastMomentOf(r.Revoked))
 		e.proved = e.stamp
 		e.learned = e.stamp

@@ -216,7 +216,7 @@ func TestSavedRevocationsAreReadAgain(t *testing.T) {
 	s.collect(1)
 	s.restoreRevoked(saved.Revoked, atTime(epoch.Add(10*time.Second)))
 	entries, _, _ := s.drain(1)
-	if len(entries) != 1 || entries[0].ip != home || len(entries[0].identity.names) != 2 || entries[0].learned != entries[0].stamp || len(s.sharing.tombstones.byMember) != 1 {
+	if len(entries) != 1 || entries[0].ip != home || len(entries[0].identity.Names) != 2 || entries[0].learned != entries[0].stamp || len(s.sharing.tombstones.byMember) != 1 {
 		t.Errorf("Redis is told %+v", entries)
 	}
 }

@@ -9,6 +9,9 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/clientip"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
 )
 
 var errCrossSite = errors.New("cross-site request")
@@ -57,7 +60,7 @@ func parseSelection(values url.Values) (selection, error) {
 		}
 	}
 	if text := values.Get("ip"); text != "" {
-		if s.ips, err = parsePrefix(text); err != nil {
+		if s.ips, err = clientip.ParsePrefix(text); err != nil {
 			return selection{}, fmt.Errorf("ip: invalid value %q: want an IP or a CIDR", text)
 		}
 	}
@@ -65,7 +68,7 @@ func parseSelection(values url.Values) (selection, error) {
 }
 
 // revoke ends the grants that the form of a POST or the query of a DELETE selects.
-func (p *status) revoke(rw http.ResponseWriter, req *http.Request, viewer identity, now reading) {
+func (p *status) revoke(rw http.ResponseWriter, req *http.Request, viewer identity.Identity, now reading) {
 	var values url.Values
 	var err error
 	if req.Method == http.MethodPost {
@@ -113,11 +116,11 @@ func (p *status) has(name string) error {
 }
 
 // revokeIn also sees to it that the revocation is on disk. If it can't be, that is told; the grants have ended.
-func (p *status) revokeIn(store *store, selected selection, viewer identity, now reading) int {
+func (p *status) revokeIn(store *store, selected selection, viewer identity.Identity, now reading) int {
 	t := teller{log: p.log, store: store}
 	revoked := store.revoke(selected.ips, selected.identity, now)
 	for _, g := range revoked {
-		t.tell(slog.LevelInfo, event{at: now.wall, what: "revoked", ip: g.address.ip, identity: g.identity}, "by", viewer.name())
+		t.tell(slog.LevelInfo, event{at: now.wall, what: "revoked", ip: g.address.ip, identity: g.identity}, "by", viewer.Name())
 	}
 	if shared := linkOf(store); shared != nil {
 		shared.await()

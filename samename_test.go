@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
 )
 
 // twins returns a learner, enforcers that want one certificate each, what restarts them, and what sends a proof by one of
@@ -15,7 +17,7 @@ func twins(t *testing.T, learn Config) (h *house, restart func(), prove func(fro
 	fingerprint := func(twin int) string {
 		leaf := certificate("cn:home")
 		leaf.Raw = []byte(fmt.Sprint("twin ", twin))
-		return "sha256:" + identityOf(leaf).fingerprint()
+		return "sha256:" + identity.FromCertificate(leaf).Fingerprint()
 	}
 	configs := map[string]Config{
 		"learn": learn,
@@ -88,7 +90,7 @@ func TestCertificatesOfOneNameAreBounded(t *testing.T) {
 		prove("203.0.113.7", twin)
 	}
 	grants := openStore(h.store("default")).list.addresses[ipOf("\x07")].grants
-	if len(grants) != maxCertificates || grants[0].identity.fingerprint() == grants[1].identity.fingerprint() {
+	if len(grants) != maxCertificates || grants[0].identity.Fingerprint() == grants[1].identity.Fingerprint() {
 		t.Errorf("got %d grants, want %d", len(grants), maxCertificates)
 	}
 	h.walk("the first has been replaced", "any 203.0.113.7=200; one 203.0.113.7=403")
@@ -127,7 +129,7 @@ func TestCertificatesOfOneNameAreOneGrantForPeople(t *testing.T) {
 	}
 	twin := certificate("cn:home")
 	twin.Raw = []byte("twin 2")
-	if want := identityOf(twin).fingerprint(); grants[0].Fingerprint != want {
+	if want := identity.FromCertificate(twin).Fingerprint(); grants[0].Fingerprint != want {
 		t.Errorf("got the fingerprint %s, want that of the last proof, %s", grants[0].Fingerprint, want)
 	}
 	if got := openStore(h.store("default")).census(at(h.now)).grants; got != 1 {

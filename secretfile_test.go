@@ -55,7 +55,7 @@ func passwordFrom(path string) (password, fault string) {
 	if err != nil {
 		return "", err.Error()
 	}
-	return s.redis.password, ""
+	return s.redis.Password, ""
 }
 
 const outsideSecrets = "redis.passwordFile: want the path of a file below /run/secrets/, or instead below the folder that MTLSALLOWLIST_SECRETS in Traefik's environment names"
@@ -210,7 +210,7 @@ func TestAPasswordIsReadFromVariablesOfThePluginAlone(t *testing.T) {
 		if err != nil {
 			got = err.Error()
 		} else {
-			got = s.redis.password
+			got = s.redis.Password
 		}
 		if got != row.want {
 			t.Errorf("%s: got %q, want %q", row.name, got, row.want)

@@ -5,6 +5,11 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/clientip"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/option"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/proof"
 )
 
 const (
@@ -37,11 +42,11 @@ type settings struct {
 	stores           []*store // exactly one if the mode is learn or either
 	proof            string
 	identityHeader   string // empty: none
-	identities       patterns
+	identities       identity.Patterns
 	limits           limits
 	allowPrivate     bool
-	sourceRange      *prefixSet
-	address          addressReader
+	sourceRange      *clientip.Set
+	address          clientip.Reader
 	direct           bool // whether address is that of the connection
 	ipv6Subnet       int
 	rejectStatusCode int
@@ -51,50 +56,50 @@ type settings struct {
 
 // parse reads config without changing it. Its error joins all faults, each with key, value and what is wanted.
 func parse(config *Config) (*settings, error) {
-	r := newReader(options)
-	r.unknown("", config.Unknown)
-	r.unknown("ipStrategy.", config.IPStrategy.Unknown)
+	r := option.New(options)
+	r.Unknown("", config.Unknown)
+	r.Unknown("ipStrategy.", config.IPStrategy.Unknown)
 	s := &settings{mode: readMode(r, config)}
-	names := r.list("store", config.Store, "default")
+	names := r.List("store", config.Store, "default")
 	for i, name := range names {
 		if slices.Contains(names[:i], name) {
-			r.fault("store", strings.Join(names, ","), "want each once")
+			r.Fault("store", strings.Join(names, ","), "want each once")
 			break
 		}
 	}
 	if len(names) > 1 && (s.mode == modeLearn || s.mode == modeEither) {
-		r.fault("store", strings.Join(names, ","), "want exactly one in mode %q", s.mode)
+		r.Fault("store", strings.Join(names, ","), "want exactly one in mode %q", s.mode)
 	}
-	for _, text := range r.list("identities", config.Identities) {
-		pattern, err := parsePattern(text)
+	for _, text := range r.List("identities", config.Identities) {
+		pattern, err := identity.ParsePattern(text)
 		if err != nil {
-			r.fault("identities", text, "%v", err)
+			r.Fault("identities", text, "%v", err)
 		}
 		s.identities = append(s.identities, pattern)
 	}
 	readProof(r, config, s)
 	s.limits = limits{
-		ttl:               r.duration("ttl", config.TTL, 24*time.Hour),
-		maxIPs:            r.number("maxIPs", config.MaxIPs, 10, 1, 1<<31-1),
-		maxIPsPerIdentity: r.number("maxIPsPerIdentity", config.MaxIPsPerIdentity, 0, 0, 1<<31-1),
+		ttl:               r.Duration("ttl", config.TTL, 24*time.Hour),
+		maxIPs:            r.Number("maxIPs", config.MaxIPs, 10, 1, 1<<31-1),
+		maxIPsPerIdentity: r.Number("maxIPsPerIdentity", config.MaxIPsPerIdentity, 0, 0, 1<<31-1),
 	}
-	s.allowPrivate = r.flag("allowPrivate", config.AllowPrivate)
-	s.sourceRange = r.prefixes("sourceRange", config.SourceRange)
-	depth := r.number("ipStrategy.depth", config.IPStrategy.Depth, 0, 0, 1<<31-1)
-	excluded := r.prefixes("ipStrategy.excludedIPs", config.IPStrategy.ExcludedIPs)
-	s.address = newAddressReader(depth, excluded)
-	s.direct = depth == 0 && excluded.len() == 0
-	s.ipv6Subnet = r.number("ipStrategy.ipv6Subnet", config.IPStrategy.IPv6Subnet, 64, 1, 128)
-	s.rejectStatusCode = r.number("rejectStatusCode", config.RejectStatusCode, http.StatusForbidden, 400, 599)
+	s.allowPrivate = r.Flag("allowPrivate", config.AllowPrivate)
+	s.sourceRange = r.Prefixes("sourceRange", config.SourceRange)
+	depth := r.Number("ipStrategy.depth", config.IPStrategy.Depth, 0, 0, 1<<31-1)
+	excluded := r.Prefixes("ipStrategy.excludedIPs", config.IPStrategy.ExcludedIPs)
+	s.address = clientip.NewReader(depth, excluded)
+	s.direct = depth == 0 && excluded.Len() == 0
+	s.ipv6Subnet = r.Number("ipStrategy.ipv6Subnet", config.IPStrategy.IPv6Subnet, 64, 1, 128)
+	s.rejectStatusCode = r.Number("rejectStatusCode", config.RejectStatusCode, http.StatusForbidden, 400, 599)
 	s.stateFile = strings.TrimSpace(config.StateFile)
 	if config.StateFile != "" && s.stateFile == "" {
-		r.fault("stateFile", config.StateFile, "want a path")
+		r.Fault("stateFile", config.StateFile, "want a path")
 	}
 	s.redis = readRedis(r, config.Redis)
 	if s.redis != nil && s.mode == modeStatus {
-		r.fault("redis", "", "has no meaning in mode %q: it is for %s, %s, %s", s.mode, modeLearn, modeEnforce, modeEither)
+		r.Fault("redis", "", "has no meaning in mode %q: it is for %s, %s, %s", s.mode, modeLearn, modeEnforce, modeEither)
 	}
-	if err := r.err(); err != nil {
+	if err := r.Err(); err != nil {
 		return nil, err
 	}
 	for _, name := range names {
@@ -104,11 +109,11 @@ func parse(config *Config) (*settings, error) {
 }
 
 // readMode also finds the options that the mode has no use for: who sets them expects something of them.
-func readMode(r *reader, config *Config) string {
+func readMode(r *option.Reader, config *Config) string {
 	learning := []string{modeLearn, modeEither}
 	if !slices.Contains([]string{modeLearn, modeEnforce, modeEither, modeStatus}, config.Mode) {
-		r.fault("mode", config.Mode, "want %q, %q, %q or %q", modeLearn, modeEnforce, modeEither, modeStatus)
-		return shortened(config.Mode)
+		r.Fault("mode", config.Mode, "want %q, %q, %q or %q", modeLearn, modeEnforce, modeEither, modeStatus)
+		return option.Shortened(config.Mode)
 	}
 	for _, option := range []struct {
 		key, value string
@@ -124,44 +129,44 @@ func readMode(r *reader, config *Config) string {
 		{"sourceRange", strings.Join(config.SourceRange, ","), []string{modeLearn, modeEnforce, modeEither}},
 	} {
 		if option.value != "" && !slices.Contains(option.modes, config.Mode) {
-			r.fault(option.key, option.value, "has no meaning in mode %q: it is for %s", config.Mode, strings.Join(option.modes, ", "))
+			r.Fault(option.key, option.value, "has no meaning in mode %q: it is for %s", config.Mode, strings.Join(option.modes, ", "))
 		}
 	}
 	return config.Mode
 }
 
 // readProof reads what counts as proof, and whose it is.
-func readProof(r *reader, config *Config, s *settings) {
+func readProof(r *option.Reader, config *Config, s *settings) {
 	s.proof = strings.TrimSpace(config.Proof)
 	s.identityHeader = strings.TrimSpace(config.IdentityHeader)
 	if config.Proof == "" {
-		s.proof = proofCertificate
+		s.proof = proof.Certificate
 	}
 	if s.mode == modeEnforce {
 		return // readMode has found them already
 	}
 	switch s.proof {
-	case proofCertificate, proofRequest:
-	case proofResponse:
+	case proof.Certificate, proof.Request:
+	case proof.Response:
 		if s.mode != modeLearn {
-			r.fault("proof", config.Proof, "has no meaning in mode %q: it is for %s", s.mode, modeLearn)
+			r.Fault("proof", config.Proof, "has no meaning in mode %q: it is for %s", s.mode, modeLearn)
 		}
 	default:
-		r.fault("proof", config.Proof, "want %q, %q or %q", proofCertificate, proofRequest, proofResponse)
+		r.Fault("proof", config.Proof, "want %q, %q or %q", proof.Certificate, proof.Request, proof.Response)
 	}
-	anonymous := s.identityHeader == "" && s.proof != proofCertificate
+	anonymous := s.identityHeader == "" && s.proof != proof.Certificate
 	header := headerName(config.IdentityHeader)
 	switch {
-	case config.IdentityHeader != "" && s.proof == proofCertificate:
-		r.fault("identityHeader", header, "has no meaning with proof %q", proofCertificate)
+	case config.IdentityHeader != "" && s.proof == proof.Certificate:
+		r.Fault("identityHeader", header, "has no meaning with proof %q", proof.Certificate)
 	case strings.Trim(s.identityHeader, headerBytes) != "" || config.IdentityHeader != "" && s.identityHeader == "":
-		r.fault("identityHeader", header, `want the name of a header, e.g. "X-Forwarded-User"`)
+		r.Fault("identityHeader", header, `want the name of a header, e.g. "X-Forwarded-User"`)
 	case slices.Contains(secretHeaders, http.CanonicalHeaderKey(s.identityHeader)):
-		r.fault("identityHeader", header, `want a header without secrets, e.g. "X-Forwarded-User": it is logged`)
+		r.Fault("identityHeader", header, `want a header without secrets, e.g. "X-Forwarded-User": it is logged`)
 	case anonymous && len(config.Identities) > 0:
-		r.fault("identities", strings.Join(config.Identities, ","), "without identityHeader a request has no identity")
-	case anonymous && s.mode == modeEither && s.proof == proofRequest:
-		r.fault("proof", config.Proof, "without identityHeader mode %q would learn everybody: want identityHeader or mode %q", modeEither, modeLearn)
+		r.Fault("identities", strings.Join(config.Identities, ","), "without identityHeader a request has no identity")
+	case anonymous && s.mode == modeEither && s.proof == proof.Request:
+		r.Fault("proof", config.Proof, "without identityHeader mode %q would learn everybody: want identityHeader or mode %q", modeEither, modeLearn)
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/option"
 )
 
 var faultRows = []struct {
@@ -123,7 +125,7 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	if s.limits != (limits{24 * time.Hour, 10, 0}) || s.allowPrivate || s.ipv6Subnet != 64 || s.rejectStatusCode != 403 ||
-		len(s.stores) != 1 || s.stores[0].name != "default" || len(s.identities) != 0 || s.sourceRange.len() != 0 {
+		len(s.stores) != 1 || s.stores[0].name != "default" || len(s.identities) != 0 || s.sourceRange.Len() != 0 {
 		t.Errorf("got %+v, want the defaults", s)
 	}
 }
@@ -173,13 +175,13 @@ func TestValuesAsLabelsGiveThem(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(s.stores) != 2 || s.stores[1].name != "b" || s.identities[1].prefix != "cn:y" || s.sourceRange.len() != 2 || s.ipv6Subnet != 56 || s.rejectStatusCode != 404 {
+	if len(s.stores) != 2 || s.stores[1].name != "b" || s.identities[1].Prefix != "cn:y" || s.sourceRange.Len() != 2 || s.ipv6Subnet != 56 || s.rejectStatusCode != 404 {
 		t.Errorf("got %+v", s)
 	}
 	for _, row := range []struct {
 		text string
 		want time.Duration
-	}{{"90s", 90 * time.Second}, {"3600", time.Hour}, {"1h30m", 90 * time.Minute}, {"1ns", 1}, {"876000h", maxTTL}} {
+	}{{"90s", 90 * time.Second}, {"3600", time.Hour}, {"1h30m", 90 * time.Minute}, {"1ns", 1}, {"876000h", option.MaxDuration}} {
 		s, err := parse(&Config{Mode: "learn", TTL: row.text, AllowPrivate: "1"})
 		if err != nil {
 			t.Fatal(err)
@@ -214,7 +216,7 @@ func TestHowRedisIsReached(t *testing.T) {
 			continue
 		}
 		r := s.redis
-		got := fmt.Sprintf("%v %s %s %d %v %v %v", r.endpoints, r.username, r.password, r.db, r.readTimeout, r.writeTimeout, r.dialTimeout)
+		got := fmt.Sprintf("%v %s %s %d %v %v %v", r.Endpoints, r.Username, r.Password, r.DB, r.ReadTimeout, r.WriteTimeout, r.DialTimeout)
 		if got != row.want {
 			t.Errorf("%s: got %q, want %q", row.name, got, row.want)
 		}
@@ -241,6 +243,11 @@ func TestParseWritesNothingBack(t *testing.T) {
 	if !reflect.DeepEqual(config, fresh()) {
 		t.Errorf("got %+v, want it as it was", config)
 	}
+}
+
+// ownName returns an option's own name, without its parent.
+func ownName(key string) string {
+	return strings.ToLower(key[strings.LastIndex(key, ".")+1:])
 }
 
 func TestEveryOptionIsKnownByItsName(t *testing.T) {
@@ -312,7 +319,7 @@ func FuzzConfig(f *testing.F) {
 			t.Errorf("%+v became %+v", config, s)
 		}
 		config.Unknown = map[string]any{unknown: "x"}
-		if _, err := parse(config); err == nil || !strings.Contains(err.Error(), shortened(unknown)+": ") {
+		if _, err := parse(config); err == nil || !strings.Contains(err.Error(), option.Shortened(unknown)+": ") {
 			t.Errorf("the unknown key %q gave %v", unknown, err)
 		}
 	})

@@ -146,7 +146,7 @@ func TestAPasswordThatIsReplacedDuringAReload(t *testing.T) {
 			t.Error(got)
 		}
 	}
-	if got := linkOf(openStore(s.h.store("x"))).redis.password; got != "of today" {
+	if got := linkOf(openStore(s.h.store("x"))).redis.Password; got != "of today" {
 		t.Errorf("got the password %s, want that of today", got)
 	}
 	if got := s.make("other", "x", Redis{Password: "of yesterday"}); !strings.Contains(got, "redis.password") {

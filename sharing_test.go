@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
 )
 
 // newShared returns a store whose moment 0 is 1,000,000,000 by Redis's clock.
@@ -40,7 +42,7 @@ func told(t *testing.T, text string) []entry {
 		}
 		stamp := clockAt0 + at.Milliseconds()
 		entries = append(entries, entry{
-			kind: words[1][0], ip: netip.MustParsePrefix(words[2]), identity: identity{names: []string{words[3]}},
+			kind: words[1][0], ip: netip.MustParsePrefix(words[2]), identity: identity.Identity{Names: []string{words[3]}},
 			learned: stamp, stamp: stamp, proved: stamp, expires: stamp + lifetime.Milliseconds(),
 		})
 	}
@@ -54,7 +56,7 @@ func heldBy(s *store, now moment) string {
 	s.list.removeExpired(now)
 	texts := []string{}
 	for _, g := range s.list.due {
-		texts = append(texts, g.address.ip.Addr().String()+" "+g.identity.name())
+		texts = append(texts, g.address.ip.Addr().String()+" "+g.identity.Name())
 	}
 	sort.Strings(texts)
 	return strings.Join(texts, "\n")
@@ -145,7 +147,7 @@ func TestWithAllowPrivateOthersMayLearnThemToo(t *testing.T) {
 
 var (
 	home = netip.MustParsePrefix("203.0.113.7/32")
-	cnA  = identity{names: []string{"cn:a"}}
+	cnA  = identity.Identity{Names: []string{"cn:a"}}
 )
 
 // tells returns what a store would tell of a grant or revocation; empty if nothing.
@@ -373,7 +375,7 @@ func TestWhatWasRestoredMayHaveBeenRevoked(t *testing.T) {
 		s.share()
 		s.learn(home, cnA, hour, when(time.Second))
 		s.revoke(home, "", when(2*time.Second))
-		saved := []savedGrant{{IP: home.String(), Names: cnA.names, Learned: epoch, Proved: epoch.Add(row.proved), Expires: epoch.Add(time.Hour)}}
+		saved := []savedGrant{{IP: home.String(), Names: cnA.Names, Learned: epoch, Proved: epoch.Add(row.proved), Expires: epoch.Add(time.Hour)}}
 		s.restore(saved, &settings{limits: hour, ipv6Subnet: 64}, atTime(epoch.Add(3*time.Second)))
 		nobody, changes := s.nobody, s.changed()
 		s.timeBy(clockAt0, 0, near)

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
 )
 
 // TestWhatAStoreTakesInRedis is about the figures in the readme.
@@ -18,12 +20,12 @@ func TestWhatAStoreTakesInRedis(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fingerprint := byFingerprint + strings.Repeat("9f0c", 16)
+	fingerprint := identity.ByFingerprint + strings.Repeat("9f0c", 16)
 	entries := func(n int, stamp int64) []entry {
 		list := []entry{}
 		for i := 0; i < n; i++ {
 			ip := netip.PrefixFrom(netip.AddrFrom4([4]byte{203, 0, byte(i >> 8), byte(i)}), 32)
-			id := identity{names: []string{fmt.Sprint("cn:phone", i), fingerprint}, serial: strings.Repeat("3a", 20)}
+			id := identity.Identity{Names: []string{fmt.Sprint("cn:phone", i), fingerprint}, Serial: strings.Repeat("3a", 20)}
 			list = append(list, entry{kind: entryGrant, ip: ip, identity: id, learned: stamp, stamp: stamp, expires: stamp + int64(24*time.Hour/time.Millisecond)})
 		}
 		return list

@@ -9,6 +9,10 @@ import (
 	"sort"
 	"strconv"
 	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/clientip"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/option"
 )
 
 // stateFormat is the version of the state file's format.
@@ -88,7 +92,7 @@ func (g savedGrant) check() error {
 	if err := checkSaved(g.IP, g.Names); err != nil {
 		return err
 	}
-	if err := checkSerial(g.Serial); err != nil {
+	if err := identity.CheckSerial(g.Serial); err != nil {
 		return err
 	}
 	if !isDated(g.Learned) || !isDated(g.Proved) || !isDated(g.Expires) {
@@ -108,7 +112,7 @@ func checkSaved(ip string, names []string) error {
 	if err != nil || prefix != prefix.Masked() || prefix.Addr().Is4In6() {
 		return fmt.Errorf("ip: invalid value %q: want an address with its prefix length", ip)
 	}
-	return checkNames(names)
+	return identity.CheckNames(names)
 }
 
 // newest returns the latest time in the state at which something had happened.
@@ -136,7 +140,7 @@ func (s *store) state(now reading) (saved state, changes int) {
 	saved.Revoked = s.revocations(now)
 	for _, g := range grants {
 		saved.Grants = append(saved.Grants, savedGrant{
-			IP: g.ip.String(), Names: g.identity.names, Serial: g.identity.serial,
+			IP: g.ip.String(), Names: g.identity.Names, Serial: g.identity.Serial,
 			Learned: g.learned.UTC(), Proved: g.proved.UTC(), Expires: g.expires.UTC(),
 		})
 	}
@@ -146,7 +150,7 @@ func (s *store) state(now reading) (saved state, changes int) {
 // A heldGrant is a grant as it was at some time.
 type heldGrant struct {
 	ip                       netip.Prefix
-	identity                 identity
+	identity                 identity.Identity
 	learned, proved, expires time.Time
 }
 
@@ -224,16 +228,16 @@ func (s *store) restore(saved []savedGrant, to *settings, now reading) int {
 	restored := 0
 	for _, g := range saved {
 		ip := netip.MustParsePrefix(g.IP)
-		if clientPrefix(ip.Addr(), to.ipv6Subnet) != ip || learnable(ip.Addr(), to.allowPrivate) != nil {
+		if clientip.Prefix(ip.Addr(), to.ipv6Subnet) != ip || clientip.CheckLearnable(ip.Addr(), to.allowPrivate) != nil {
 			continue
 		}
 		again := &grant{
-			identity: identity{names: g.Names, serial: g.Serial},
+			identity: identity.Identity{Names: g.Names, Serial: g.Serial},
 			learned:  now.pastMomentOf(g.Learned),
 			proved:   now.pastMomentOf(g.Proved),
 			expires:  now.momentOf(g.Expires),
 		}
-		if latest := again.proved + within(g.Expires.Sub(g.Proved), maxTTL); again.expires > latest {
+		if latest := again.proved + within(g.Expires.Sub(g.Proved), option.MaxDuration); again.expires > latest {
 			again.expires = latest
 		}
 		if s.list.restore(ip, again, to.limits, now.mono) && s.restoredLocked(again) {

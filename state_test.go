@@ -4,6 +4,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
 )
 
 func TestGrantsOfTheSameMomentAreInTheOrderOfTheirIPs(t *testing.T) {
@@ -98,7 +100,7 @@ func FuzzState(f *testing.F) {
 		}
 		s.timeBy(t0.UnixMilli(), at(t0), near)
 		for _, e := range s.entries(at(t0)) {
-			if len(line(e)) > maxEntry || checkNames(e.identity.names) != nil || checkSerial(e.identity.serial) != nil {
+			if len(line(e)) > identity.MaxEntry || identity.CheckNames(e.identity.Names) != nil || identity.CheckSerial(e.identity.Serial) != nil {
 				t.Errorf("others are told %q", line(e))
 			}
 		}

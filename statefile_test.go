@@ -16,6 +16,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/clientip"
 )
 
 // restart forgets what the process knows, and makes new middlewares.
@@ -572,7 +574,7 @@ func TestAStoreHasOneFileAndAFileOneStore(t *testing.T) {
 		t.Errorf("back in the old file, which was removed, there is %q", got)
 	}
 	h.handlers = h.reload(map[string]Config{"first": {Mode: "learn", TTL: "1h", StateFile: filepath.Join(folder, "three.json")}})
-	openStore(h.store("default")).revoke(clientPrefix(ipOf("\x07").Addr(), 64), "", atTime(h.now))
+	openStore(h.store("default")).revoke(clientip.Prefix(ipOf("\x07").Addr(), 64), "", atTime(h.now))
 	h.handlers = h.reload(map[string]Config{"first": {Mode: "learn", TTL: "1h", StateFile: filepath.Join(folder, "four.json")}})
 	if got := saved(t, filepath.Join(folder, "four.json")).ips(); got != "" {
 		t.Errorf("a copy has brought back %q", got)
@@ -743,7 +745,7 @@ func TestAFileThatCanBeReadButNotWritten(t *testing.T) {
 		if got := h.ask("enforce", "203.0.113.7", ""); got != want {
 			t.Errorf("got %d, want %d: what was revoked doesn't come back", got, want)
 		}
-		openStore(h.store("default")).revoke(clientPrefix(ipOf("\x07").Addr(), 64), "", atTime(h.now))
+		openStore(h.store("default")).revoke(clientip.Prefix(ipOf("\x07").Addr(), 64), "", atTime(h.now))
 	}
 }
 

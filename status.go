@@ -8,6 +8,10 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/clientip"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/proof"
 )
 
 // maxForm is the largest form that is read, in bytes: far more than a name takes, however it is quoted.
@@ -16,7 +20,7 @@ const maxForm = 1 << 20
 // A status handler answers with who may come in, to whoever gives a proof. It never learns.
 type status struct {
 	settings
-	prove    prover
+	prove    proof.Prover
 	clock    clock
 	log      *slog.Logger
 	rejecter *rejecter
@@ -24,7 +28,7 @@ type status struct {
 }
 
 func newStatus(s settings, clock clock, log *slog.Logger) *status {
-	return &status{settings: s, prove: newProver(s.proof, s.identityHeader), clock: clock, log: log, rejecter: newRejecter(s), page: newPage()}
+	return &status{settings: s, prove: proof.New(s.proof, s.identityHeader), clock: clock, log: log, rejecter: newRejecter(s), page: newPage()}
 }
 
 func (p *status) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
@@ -50,17 +54,17 @@ func (p *status) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 }
 
 // check returns who is there; it fails if they may not see the page.
-func (p *status) check(req *http.Request, now time.Time) (identity, error) {
+func (p *status) check(req *http.Request, now time.Time) (identity.Identity, error) {
 	id, _, err := p.prove(req, now)
-	if err == nil && !p.identities.match(id) {
+	if err == nil && !p.identities.Match(id) {
 		err = errIdentity
 	}
 	return id, err
 }
 
-func (p *status) refused(req *http.Request, viewer identity, why error, now time.Time) {
+func (p *status) refused(req *http.Request, viewer identity.Identity, why error, now time.Time) {
 	addr, _ := p.address(req)
-	e := event{at: now, what: "refused", ip: clientPrefix(addr, p.ipv6Subnet), identity: viewer, why: why.Error()}
+	e := event{at: now, what: "refused", ip: clientip.Prefix(addr, p.ipv6Subnet), identity: viewer, why: why.Error()}
 	teller{log: p.log, store: p.stores[0]}.note(e, "remote", req.RemoteAddr)
 }
 
@@ -75,7 +79,7 @@ func protect(header http.Header) {
 }
 
 // serve answers GET and HEAD, and the method that revokes here, if any.
-func (p *status) serve(rw http.ResponseWriter, req *http.Request, revoking string, viewer identity, now reading) {
+func (p *status) serve(rw http.ResponseWriter, req *http.Request, revoking string, viewer identity.Identity, now reading) {
 	switch {
 	case req.Method == http.MethodGet || req.Method == http.MethodHead:
 		p.show(rw, req, now)

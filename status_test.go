@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
 )
 
 // get asks a middleware for a path, from 203.0.113.7 and without a certificate.
@@ -88,7 +90,7 @@ func TestWhoMaySeeTheStatusPage(t *testing.T) {
 			}
 		}
 	}
-	for why, want := range map[error]int{errNoTLS: 3 * 16, errNoUser: 3 * 16, errIdentity: 2 * 16} { // rows, of 16 requests each
+	for why, want := range map[error]int{identity.ErrNoTLS: 3 * 16, identity.ErrNoUser: 3 * 16, errIdentity: 2 * 16} { // rows, of 16 requests each
 		if got := *openStore(h.store("default")).rejections(why); got != want {
 			t.Errorf("%v is the reason of %d rejections, want %d", why, got, want)
 		}
@@ -175,12 +177,12 @@ func TestTheListingTellsAll(t *testing.T) {
 		"status": {Mode: "status", Proof: "request", Store: []string{"a", "b"}},
 	})
 	h.walk("two", "learn 203.0.113.7 cn:phone=200; wait 1m; learn 2001:db8::7 cn:pad=200; wait 1m; learn 203.0.113.7 cn:phone=200; wait 1m")
-	id := identityOf(certificate("cn:phone"))
+	id := identity.FromCertificate(certificate("cn:phone"))
 	want := fmt.Sprintf(`{"stores":[{"name":%q,"maxIPs":5,"grants":[`+
 		`{"ip":"203.0.113.7/32","identity":"cn:phone","fingerprint":%q,"serial":"c0ffee","learned":"2026-01-01T00:00:00Z","proved":"2026-01-01T00:02:00Z","expires":"2026-01-01T01:02:00Z"},`+
 		`{"ip":"2001:db8::/64","identity":"cn:pad","fingerprint":%q,"serial":"c0ffee","learned":"2026-01-01T00:01:00Z","proved":"2026-01-01T00:01:00Z","expires":"2026-01-01T01:01:00Z"}]},`+
 		`{"name":%q,"maxIPs":0,"grants":[]}],"you":{"ip":"203.0.113.7/32","admitted":true}}`,
-		h.store("a"), id.fingerprint(), identityOf(certificate("cn:pad")).fingerprint(), h.store("b"))
+		h.store("a"), id.Fingerprint(), identity.FromCertificate(certificate("cn:pad")).Fingerprint(), h.store("b"))
 	got := h.get("status", "/", "application/json").Body.String()
 	if compact(got) != want {
 		t.Errorf("got %s\nwant %s", compact(got), want)

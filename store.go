@@ -4,6 +4,9 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/option"
 )
 
 // A store is a named allowlist that every middleware instance naming it shares.
@@ -31,7 +34,7 @@ type terms struct {
 }
 
 // noTerms are those of a store without a learner.
-var noTerms = terms{limits: limits{ttl: maxTTL, maxIPs: maxShared}, allowPrivate: true}
+var noTerms = terms{limits: limits{ttl: option.MaxDuration, maxIPs: maxShared}, allowPrivate: true}
 
 // stores is the one piece of state of the package. It has to be package-level: Traefik makes new handlers
 // at every reload, and what was learned must be there for them.
@@ -86,7 +89,7 @@ func (s *store) noticeLocked(now reading) {
 
 // find returns a grant that an identity that who matches holds for ip at now, or else nobody: whoever has no grant has
 // none as long as that expires at unknown. The caller must have the store's lock to look.
-func (s *store) find(ip netip.Prefix, who patterns, now reading) (g *grant, found bool) {
+func (s *store) find(ip netip.Prefix, who identity.Patterns, now reading) (g *grant, found bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.noticeLocked(now)
@@ -99,7 +102,7 @@ func (s *store) find(ip netip.Prefix, who patterns, now reading) (g *grant, foun
 
 // learn records a proof. It returns the grant, whether to tell of it, since the identity had none for ip, or none by a
 // certificate as new, and the grants of others that made room for it.
-func (s *store) learn(ip netip.Prefix, id identity, limits limits, now reading) (g *grant, news bool, evicted []*grant) {
+func (s *store) learn(ip netip.Prefix, id identity.Identity, limits limits, now reading) (g *grant, news bool, evicted []*grant) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.noticeLocked(now)
@@ -125,7 +128,7 @@ func (s *store) learn(ip netip.Prefix, id identity, limits limits, now reading) 
 func (s *store) evictedLocked(gone []*grant) []*grant {
 	evicted := []*grant{}
 	for _, g := range gone {
-		if len(g.address.grantsOf(g.identity.name())) == 0 {
+		if len(g.address.grantsOf(g.identity.Name())) == 0 {
 			evicted = append(evicted, g)
 		}
 	}

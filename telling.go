@@ -7,6 +7,8 @@ import (
 	"errors"
 	"os"
 	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/redis"
 )
 
 const (
@@ -29,7 +31,7 @@ type waiting struct {
 // telling tells Redis what happens here, as long as the link lasts. While it isn't in step, following will do.
 func (l *link) telling() {
 	defer l.recovered()
-	var conn *redisConn
+	var conn *redis.Conn
 	for {
 		more := <-l.wake
 		if !more || l.isEnded() {
@@ -70,7 +72,7 @@ func (l *link) answers(attempt context.Context, told int) {
 
 // tellOn tells entries on a connection, and returns the one to use next. One that was used before may have been closed
 // since: then it tells them again on a new one, which changes nothing if they had come through.
-func (l *link) tellOn(attempt context.Context, conn *redisConn, entries []entry) (*redisConn, error) {
+func (l *link) tellOn(attempt context.Context, conn *redis.Conn, entries []entry) (*redis.Conn, error) {
 	if len(entries) == 0 {
 		return conn, nil
 	}
@@ -79,8 +81,8 @@ func (l *link) tellOn(attempt context.Context, conn *redisConn, entries []entry)
 		if err == nil {
 			return conn, nil
 		}
-		conn.close()
-		if errors.Is(err, errRedis) || errors.Is(err, os.ErrDeadlineExceeded) {
+		conn.Close()
+		if errors.Is(err, redis.ErrRedis) || errors.Is(err, os.ErrDeadlineExceeded) {
 			return nil, err
 		}
 	}
@@ -89,14 +91,14 @@ func (l *link) tellOn(attempt context.Context, conn *redisConn, entries []entry)
 		return nil, err
 	}
 	if err := l.tell(conn, entries); err != nil {
-		conn.close()
+		conn.Close()
 		return nil, err
 	}
 	return conn, nil
 }
 
 // tell tells Redis entries. If there are none, it sees whether Redis would take some.
-func (l *link) tell(conn *redisConn, entries []entry) error {
+func (l *link) tell(conn *redis.Conn, entries []entry) error {
 	for first := true; first || len(entries) > 0; first = false {
 		n := len(entries)
 		if n > maxTold {
@@ -107,7 +109,7 @@ func (l *link) tell(conn *redisConn, entries []entry) error {
 		for _, e := range entries[:n] {
 			command = append(command, e.member(), decimal(e.stamp), decimal(e.expires), e.rest())
 		}
-		if _, err := conn.do(l.redis.readTimeout, command...); err != nil {
+		if _, err := conn.Do(l.redis.ReadTimeout, command...); err != nil {
 			return err
 		}
 		entries = entries[n:]

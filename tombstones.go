@@ -31,7 +31,7 @@ func (t *tombstones) of(about string) (e entry, found bool) {
 func (t *tombstones) put(e entry, most int) {
 	about := e.member()
 	t.remove(about)
-	e.identity = e.identity.bare()
+	e.identity = e.identity.Bare()
 	held := &tombstone{entry: e}
 	t.byMember[about] = held
 	heap.Push(&t.due, held)

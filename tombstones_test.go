@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
 )
 
 // numbered returns one of as many public addresses as one likes.
@@ -153,10 +155,10 @@ func TestOneMoreTombstoneTakesHardlyMoreTime(t *testing.T) {
 
 func TestATombstoneKeepsNoMoreNamesThanItIsToldBy(t *testing.T) {
 	held := newTombstones()
-	id := identity{names: []string{"cn:a", "dns:a.lan", byFingerprint + someSum}, serial: "c0ffee"}
+	id := identity.Identity{Names: []string{"cn:a", "dns:a.lan", identity.ByFingerprint + someSum}, Serial: "c0ffee"}
 	e := entry{kind: entryRevoked, ip: home, identity: id, expires: 1}
 	held.put(e, 1)
-	if got, found := held.of(e.member()); !found || len(got.identity.names) != 2 || got.member() != e.member() || got.identity.serial != "" {
+	if got, found := held.of(e.member()); !found || len(got.identity.Names) != 2 || got.member() != e.member() || got.identity.Serial != "" {
 		t.Errorf("got %v, and found: %t", got.identity, found)
 	}
 }

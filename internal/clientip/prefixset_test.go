@@ -1,4 +1,4 @@
-package mtlsallowlist
+package clientip
 
 import (
 	"fmt"
@@ -29,7 +29,7 @@ func TestParsePrefix(t *testing.T) {
 		{"a range", "10.0.0.1-10.0.0.9", ""},
 	} {
 		got := ""
-		prefix, err := parsePrefix(row.text)
+		prefix, err := ParsePrefix(row.text)
 		if err == nil {
 			got = prefix.String()
 		}
@@ -56,14 +56,14 @@ func TestPrefixSetContains(t *testing.T) {
 		{"2001:db9::7", true},
 		{"2001:db9::8", false},
 	} {
-		if got := set.contains(netip.MustParseAddr(row.addr)); got != row.want {
+		if got := set.Contains(netip.MustParseAddr(row.addr)); got != row.want {
 			t.Errorf("%s: got %v, want %v", row.addr, got, row.want)
 		}
 	}
-	if newPrefixSet(nil).contains(netip.MustParseAddr("203.0.113.7")) {
+	if NewSet(nil).Contains(netip.MustParseAddr("203.0.113.7")) {
 		t.Errorf("the empty set contains an address")
 	}
-	if prefixes(t, "::/0").contains(netip.MustParseAddr("203.0.113.7")) {
+	if prefixes(t, "::/0").Contains(netip.MustParseAddr("203.0.113.7")) {
 		t.Errorf("all of IPv6 contains an IPv4 address")
 	}
 }

@@ -1,4 +1,6 @@
-package mtlsallowlist
+// Package clientip finds out which address a request comes from, and compares addresses in one canonical form: it reads them,
+// tells which may be learned, and holds sets of prefixes. It knows no grants.
+package clientip
 
 import (
 	"errors"
@@ -8,40 +10,40 @@ import (
 	"strings"
 )
 
-const forwardedFor = "X-Forwarded-For"
+const ForwardedFor = "X-Forwarded-For"
 
 var errNoAddress = errors.New("no usable client address")
 
-// addressReader returns the address a request comes from, in canonical form. It fails with errNoAddress.
-type addressReader func(req *http.Request) (netip.Addr, error)
+// Reader returns the address a request comes from, in canonical form. It fails with errNoAddress.
+type Reader func(req *http.Request) (netip.Addr, error)
 
-// newAddressReader chooses as Traefik's ipStrategy does: depth, if positive, goes before excluded,
+// NewReader chooses as Traefik's ipStrategy does: depth, if positive, goes before excluded,
 // and without either the address is that of the connection. X-Forwarded-For is only as good as the
 // entry point's forwardedHeaders.trustedIPs: Traefik drops the header from everybody else. Its entries may have
 // ports.
-func newAddressReader(depth int, excluded *prefixSet) addressReader {
+func NewReader(depth int, excluded *Set) Reader {
 	switch {
 	case depth > 0:
 		return func(req *http.Request) (netip.Addr, error) {
-			return parseAddress(hostOf(forwardedAt(req.Header.Get(forwardedFor), depth)))
+			return ParseAddress(Host(forwardedAt(req.Header.Get(ForwardedFor), depth)))
 		}
-	case excluded.len() > 0:
+	case excluded.Len() > 0:
 		return func(req *http.Request) (netip.Addr, error) {
-			return parseAddress(hostOf(lastNotIn(req.Header.Get(forwardedFor), excluded)))
+			return ParseAddress(Host(lastNotIn(req.Header.Get(ForwardedFor), excluded)))
 		}
 	default:
 		return func(req *http.Request) (netip.Addr, error) {
 			addrPort, err := netip.ParseAddrPort(req.RemoteAddr) // one call in nearly all cases
 			if err != nil {
-				return parseAddress(hostOf(req.RemoteAddr))
+				return ParseAddress(Host(req.RemoteAddr))
 			}
-			return canonical(addrPort.Addr()), nil
+			return Canonical(addrPort.Addr()), nil
 		}
 	}
 }
 
-// hostOf returns the host part of "host:port", and anything else as it is.
-func hostOf(text string) string {
+// Host returns the host part of "host:port", and anything else as it is.
+func Host(text string) string {
 	host, _, err := net.SplitHostPort(text)
 	if err != nil {
 		return text
@@ -61,36 +63,36 @@ func forwardedAt(header string, depth int) string {
 // lastNotIn returns the rightmost entry that is not in excluded; empty if there is none. A port doesn't count here
 // either: ipAllowList compares with it, finds no excluded entry, and takes a proxy that writes ports for the client.
 // An entry that is no address is in no set: what stands left of it was written by somebody whom nobody vouches for.
-func lastNotIn(header string, excluded *prefixSet) string {
+func lastNotIn(header string, excluded *Set) string {
 	entries := strings.Split(header, ",")
 	for i := len(entries) - 1; i >= 0; i-- {
 		entry := strings.TrimSpace(entries[i])
 		if entry == "" {
 			continue
 		}
-		addr, err := parseAddress(hostOf(entry))
-		if err != nil || !excluded.contains(addr) {
+		addr, err := ParseAddress(Host(entry))
+		if err != nil || !excluded.Contains(addr) {
 			return entry
 		}
 	}
 	return ""
 }
 
-func parseAddress(text string) (netip.Addr, error) {
+func ParseAddress(text string) (netip.Addr, error) {
 	addr, err := netip.ParseAddr(text)
 	if err != nil {
 		return netip.Addr{}, errNoAddress
 	}
-	return canonical(addr), nil
+	return Canonical(addr), nil
 }
 
 // translated is where translators (NAT64, SIIT) put all of IPv4: an address in it ends with the IPv4 address that it stands
 // for (RFC 6052). As IPv6, everybody whose address is translated would be in one and the same subnet.
 var translated = netip.MustParsePrefix("64:ff9b::/96")
 
-// canonical returns addr in the one form in which addresses are compared: an IPv4 address that is mapped or translated
+// Canonical returns addr in the one form in which addresses are compared: an IPv4 address that is mapped or translated
 // into IPv6 is that IPv4 address, and there is no zone.
-func canonical(addr netip.Addr) netip.Addr {
+func Canonical(addr netip.Addr) netip.Addr {
 	addr = addr.Unmap().WithZone("")
 	if translated.Contains(addr) {
 		bytes := addr.As16()
@@ -99,9 +101,9 @@ func canonical(addr netip.Addr) netip.Addr {
 	return addr
 }
 
-// clientPrefix returns what a client is learned and matched as: an IPv4 address alone,
+// Prefix returns what a client is learned and matched as: an IPv4 address alone,
 // an IPv6 address with all of its subnet of ipv6Subnet bits (1 to 128).
-func clientPrefix(addr netip.Addr, ipv6Subnet int) netip.Prefix {
+func Prefix(addr netip.Addr, ipv6Subnet int) netip.Prefix {
 	bits := 32
 	if addr.Is6() {
 		bits = ipv6Subnet
@@ -122,13 +124,13 @@ var (
 	teredo = netip.MustParsePrefix("2001::/32")
 )
 
-// isPublic reports whether addr can belong to one client on the internet. Loopback, private (RFC 1918,
+// IsPublic reports whether addr can belong to one client on the internet. Loopback, private (RFC 1918,
 // RFC 4193), link-local, shared and locally translated addresses are those of a gateway or of a whole network.
-func isPublic(addr netip.Addr) bool {
+func IsPublic(addr netip.Addr) bool {
 	return addr.IsGlobalUnicast() && !addr.IsPrivate() && !cgnat.Contains(addr) && !translatedHere.Contains(addr)
 }
 
-// isUnicast reports whether addr can be a client's at all.
-func isUnicast(addr netip.Addr) bool {
+// IsUnicast reports whether addr can be a client's at all.
+func IsUnicast(addr netip.Addr) bool {
 	return addr.IsValid() && !addr.IsUnspecified() && !addr.IsMulticast()
 }

@@ -1,4 +1,4 @@
-package mtlsallowlist
+package identity
 
 import (
 	"strings"
@@ -25,7 +25,7 @@ var patternRows = []struct{ name, pattern, matches, others string }{
 
 func TestPatternMatches(t *testing.T) {
 	for _, row := range patternRows {
-		p, err := parsePattern(row.pattern)
+		p, err := ParsePattern(row.pattern)
 		if err != nil {
 			t.Errorf("%s: %v", row.name, err)
 			continue
@@ -59,7 +59,7 @@ func TestPatternFaults(t *testing.T) {
 		{"a fingerprint with two stars", "sha256:*01*", "64 hexadecimal digits"},
 		{"a fingerprint that is none", "sha256:phone*", "64 hexadecimal digits"},
 	} {
-		_, err := parsePattern(row.pattern)
+		_, err := ParsePattern(row.pattern)
 		if err == nil || !strings.Contains(err.Error(), row.want) {
 			t.Errorf("%s: got %v, want %q", row.name, err, row.want)
 		}
@@ -67,7 +67,7 @@ func TestPatternFaults(t *testing.T) {
 }
 
 func TestPatternsTryAllNames(t *testing.T) {
-	id := identity{names: []string{"uri:spiffe://home/phone", "cn:phone", "dns:phone.lan"}}
+	id := Identity{Names: []string{"uri:spiffe://home/phone", "cn:phone", "dns:phone.lan"}}
 	for _, row := range []struct {
 		name  string
 		texts string
@@ -79,15 +79,15 @@ func TestPatternsTryAllNames(t *testing.T) {
 		{"one of several patterns", "cn:tablet cn:phone", true},
 		{"a name of another kind", "cn:phone.lan dns:phone", false},
 	} {
-		who := patterns{}
+		who := Patterns{}
 		for _, text := range strings.Fields(row.texts) {
-			p, err := parsePattern(text)
+			p, err := ParsePattern(text)
 			if err != nil {
 				t.Fatal(err)
 			}
 			who = append(who, p)
 		}
-		if got := who.match(id); got != row.want {
+		if got := who.Match(id); got != row.want {
 			t.Errorf("%s: got %v, want %v", row.name, got, row.want)
 		}
 	}
@@ -98,7 +98,7 @@ func FuzzPattern(f *testing.F) {
 		f.Add(row.pattern, row.matches)
 	}
 	f.Fuzz(func(t *testing.T, text, name string) {
-		p, err := parsePattern(text)
+		p, err := ParsePattern(text)
 		if err != nil {
 			return
 		}

@@ -1,4 +1,4 @@
-package mtlsallowlist
+package option
 
 import (
 	"fmt"
@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// unknown finds keys that are no option, in order, and names the option that each may have been meant for. It never tells
+// Unknown finds keys that are no option, in order, and names the option that each may have been meant for. It never tells
 // a value: what is misspelt, or at the wrong depth, may be a password.
-func (r *reader) unknown(parent string, values map[string]any) {
+func (r *Reader) Unknown(parent string, values map[string]any) {
 	keys := []string{}
 	for key := range values {
 		keys = append(keys, key)
@@ -18,13 +18,13 @@ func (r *reader) unknown(parent string, values map[string]any) {
 		if len(r.faults) > maxFaults {
 			return // no more are told
 		}
-		r.refuse(parent+key, "unknown option: "+r.suggestion(shortened(parent+key)))
+		r.Refuse(parent+key, "unknown option: "+r.suggestion(Shortened(parent+key)))
 	}
 }
 
 // suggestion names the option whose own name, without its parent, is nearest to that of key, or, if none is
 // near, all of them.
-func (r *reader) suggestion(key string) string {
+func (r *Reader) suggestion(key string) string {
 	name := ownName(key)
 	nearest, least := "", len(name)/2+1
 	for _, option := range r.known {

@@ -1,4 +1,4 @@
-package mtlsallowlist
+package option
 
 import "testing"
 

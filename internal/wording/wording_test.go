@@ -1,4 +1,4 @@
-package mtlsallowlist
+package wording
 
 import (
 	"strings"
@@ -16,7 +16,7 @@ func TestSpans(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := span(d); got != want {
+		if got := Span(d); got != want {
 			t.Errorf("%s: got %q, want %q", text, got, want)
 		}
 	}
@@ -27,7 +27,7 @@ func TestAgo(t *testing.T) {
 		d    time.Duration
 		want string
 	}{{0, "just now"}, {time.Second - 1, "just now"}, {time.Second, "1 s ago"}, {90 * time.Minute, "1 h 30 min ago"}} {
-		if got := ago(row.d); got != row.want {
+		if got := Ago(row.d); got != row.want {
 			t.Errorf("%v: got %q, want %q", row.d, got, row.want)
 		}
 	}
@@ -43,7 +43,7 @@ func TestPrintable(t *testing.T) {
 		strings.Repeat("é", 120): strings.Repeat("é", 120),
 		strings.Repeat("é", 121): strings.Repeat("é", 120) + "… (242 bytes)",
 	} {
-		if got := printable(text); got != want {
+		if got := Printable(text); got != want {
 			t.Errorf("%q: got %q, want %q", text, got, want)
 		}
 	}
@@ -51,7 +51,7 @@ func TestPrintable(t *testing.T) {
 
 func TestPercent(t *testing.T) {
 	for _, row := range [][3]int{{0, 10, 0}, {1, 10, 10}, {10, 10, 100}, {11, 10, 100}, {-1, 10, 0}, {1, 0, 0}, {1, 1, 100}, {1 << 40, 1 << 41, 50}, {999, 1000, 99}} {
-		if got := percent(row[0], row[1]); got != row[2] {
+		if got := Percent(row[0], row[1]); got != row[2] {
 			t.Errorf("%d of %d: got %d, want %d", row[0], row[1], got, row[2])
 		}
 	}

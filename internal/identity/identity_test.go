@@ -1,4 +1,4 @@
-package mtlsallowlist
+package identity
 
 import (
 	"crypto/tls"
@@ -16,7 +16,7 @@ import (
 // tZero is when tests begin.
 var tZero = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// leafOf makes a leaf for identityOf: real handshakes are the matter of the end-to-end tests.
+// leafOf makes a leaf for FromCertificate: real handshakes are the matter of the end-to-end tests.
 func leafOf(names string) *x509.Certificate {
 	leaf := &x509.Certificate{
 		Raw:          []byte(names),
@@ -64,16 +64,16 @@ func TestNamesOfACertificate(t *testing.T) {
 		{"a DNS name has no case", "dns:Phone.LAN", "dns:phone.lan", "dns:phone.lan"},
 		{"a CN can't pretend to another kind", "cn:uri:spiffe://home/phone", "cn:uri:spiffe://home/phone", "cn:uri:spiffe://home/phone"},
 	} {
-		id := identityOf(leafOf(row.certificate))
-		if !strings.HasPrefix(id.name(), row.canonical) {
-			t.Errorf("%s: got %s, want %s", row.name, id.name(), row.canonical)
+		id := FromCertificate(leafOf(row.certificate))
+		if !strings.HasPrefix(id.Name(), row.canonical) {
+			t.Errorf("%s: got %s, want %s", row.name, id.Name(), row.canonical)
 		}
-		want := strings.TrimSpace(row.all + " sha256:" + id.fingerprint())
-		if got := strings.Join(id.names, " "); got != want {
+		want := strings.TrimSpace(row.all + " sha256:" + id.Fingerprint())
+		if got := strings.Join(id.Names, " "); got != want {
 			t.Errorf("%s: got %s, want %s", row.name, got, want)
 		}
-		if len(id.fingerprint()) != 64 || id.serial != "c0ffee" {
-			t.Errorf("%s: got fingerprint %q and serial %q", row.name, id.fingerprint(), id.serial)
+		if len(id.Fingerprint()) != 64 || id.Serial != "c0ffee" {
+			t.Errorf("%s: got fingerprint %q and serial %q", row.name, id.Fingerprint(), id.Serial)
 		}
 	}
 }
@@ -93,7 +93,7 @@ func TestOnlyAVerifiedChainThatHoldsNowProves(t *testing.T) {
 		want  error
 	}{
 		{"a verified certificate", verifiedBy(leaf), tZero, nil},
-		{"plain HTTP", nil, tZero, errNoTLS},
+		{"plain HTTP", nil, tZero, ErrNoTLS},
 		{"no certificate", &tls.ConnectionState{}, tZero, errNoCertificate},
 		{"a certificate that nobody verified", &tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}}, tZero, errNotVerified},
 		{"an empty chain", &tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}, VerifiedChains: [][]*x509.Certificate{{}}}, tZero, errNotValidNow},
@@ -104,9 +104,9 @@ func TestOnlyAVerifiedChainThatHoldsNowProves(t *testing.T) {
 		{"a second chain that holds", otherChain, tZero, nil},
 		{"a certificate that is trusted by itself", alone, tZero, nil},
 	} {
-		id, _, err := certificateIdentity(row.state, row.at)
-		if !errors.Is(err, row.want) || (err == nil) != (len(id.names) > 0) {
-			t.Errorf("%s: got %v and %v, want %v", row.name, err, id.names, row.want)
+		id, _, err := FromTLS(row.state, row.at)
+		if !errors.Is(err, row.want) || (err == nil) != (len(id.Names) > 0) {
+			t.Errorf("%s: got %v and %v, want %v", row.name, err, id.Names, row.want)
 		}
 	}
 }
@@ -122,7 +122,7 @@ func TestAProofHoldsUntilTheFirstOfItsChainEnds(t *testing.T) {
 	} {
 		state := verifiedBy(leafOf("cn:phone"))
 		state.VerifiedChains[0][0].NotAfter, state.VerifiedChains[0][1].NotAfter = tZero.Add(row.leaf), tZero.Add(row.ca)
-		if _, until, err := certificateIdentity(state, tZero); err != nil || !until.Equal(tZero.Add(row.want)) {
+		if _, until, err := FromTLS(state, tZero); err != nil || !until.Equal(tZero.Add(row.want)) {
 			t.Errorf("%s: got %v, %v, want %v", row.name, until, err, tZero.Add(row.want))
 		}
 	}
@@ -145,8 +145,8 @@ func TestAUserInAHeaderIsTheMiddlewaresNotTheClients(t *testing.T) {
 		{"X-User", http.Header{"X-User": {}}, ""},
 		{"X-User", nil, ""},
 	} {
-		id, err := headerIdentity(row.header, row.name)
-		if (err == nil) != (row.want != "") || err == nil && id.name() != row.want {
+		id, err := FromHeader(row.header, row.name)
+		if (err == nil) != (row.want != "") || err == nil && id.Name() != row.want {
 			t.Errorf("%s in %v: got %v, %v, want %q", row.name, row.header, id, err, row.want)
 		}
 	}
@@ -155,11 +155,11 @@ func TestAUserInAHeaderIsTheMiddlewaresNotTheClients(t *testing.T) {
 func TestHugeAndHostileNames(t *testing.T) {
 	long := strings.Repeat("x", 10_000)
 	for _, cn := range []string{long, "<script>alert(1)</script>", "a\nmsg=learned", "\u202Ephone", "\x00", "*", "a,b"} {
-		id := identityOf(&x509.Certificate{Subject: pkix.Name{CommonName: cn}, SerialNumber: big.NewInt(1)})
-		if id.name() != "cn:"+cn {
-			t.Errorf("got %.80q, want the name as it is", id.name())
+		id := FromCertificate(&x509.Certificate{Subject: pkix.Name{CommonName: cn}, SerialNumber: big.NewInt(1)})
+		if id.Name() != "cn:"+cn {
+			t.Errorf("got %.80q, want the name as it is", id.Name())
 		}
-		if (pattern{prefix: "cn:phone"}).match(id.name()) {
+		if (pattern{Prefix: "cn:phone"}).match(id.Name()) {
 			t.Errorf("%.80q matches cn:phone", cn)
 		}
 	}

@@ -1,4 +1,4 @@
-package mtlsallowlist
+package identity
 
 import (
 	"encoding/hex"
@@ -14,15 +14,15 @@ var kinds = []string{"cn", "dns", "email", "uri", "sha256", "header"}
 // A pattern matches names of one kind: those that begin with prefix and end with suffix, or, unless it is
 // open, the name that is prefix.
 type pattern struct {
-	prefix string // begins with the kind
+	Prefix string // begins with the kind
 	suffix string
 	open   bool // there was a "*"
 }
 
-// parsePattern reads "kind:value", where value may have a "*" for the rest at its end or its start.
+// ParsePattern reads "kind:value", where value may have a "*" for the rest at its end or its start.
 // Names are compared to the letter; but DNS names and fingerprints have no case (RFC 4343),
 // and a fingerprint may have the colons that openssl prints.
-func parsePattern(text string) (pattern, error) {
+func ParsePattern(text string) (pattern, error) {
 	kind, value, found := strings.Cut(text, ":")
 	if !found || !slices.Contains(kinds, kind) {
 		return pattern{}, fmt.Errorf(`want kind:value with one of the kinds %s, e.g. "cn:phone"`, strings.Join(kinds, ", "))
@@ -32,7 +32,7 @@ func parsePattern(text string) (pattern, error) {
 		value = strings.ToLower(value)
 	case "sha256":
 		value = strings.ToLower(strings.ReplaceAll(value, ":", ""))
-		if !isFingerprint(value) {
+		if !isFingerprintPattern(value) {
 			return pattern{}, errors.New(`want 64 hexadecimal digits after "sha256:", or fewer and a "*"`)
 		}
 	}
@@ -40,10 +40,10 @@ func parsePattern(text string) (pattern, error) {
 	if value == "" || strings.Contains(after, "*") || (before != "" && after != "") {
 		return pattern{}, fmt.Errorf(`want a value after %q, with at most one "*", at its end or its start`, kind+":")
 	}
-	return pattern{prefix: kind + ":" + before, suffix: after, open: open}, nil
+	return pattern{Prefix: kind + ":" + before, suffix: after, open: open}, nil
 }
 
-func isFingerprint(value string) bool {
+func isFingerprintPattern(value string) bool {
 	before, after, open := strings.Cut(value, "*")
 	digits := before + after
 	if len(digits)%2 == 1 {
@@ -55,20 +55,20 @@ func isFingerprint(value string) bool {
 
 func (p pattern) match(name string) bool {
 	if !p.open {
-		return name == p.prefix
+		return name == p.Prefix
 	}
-	return len(name) >= len(p.prefix)+len(p.suffix) && strings.HasPrefix(name, p.prefix) && strings.HasSuffix(name, p.suffix)
+	return len(name) >= len(p.Prefix)+len(p.suffix) && strings.HasPrefix(name, p.Prefix) && strings.HasSuffix(name, p.suffix)
 }
 
-// patterns match an identity if one of them matches one of its names; without any, they match everybody.
-type patterns []pattern
+// Patterns match an identity if one of them matches one of its names; without any, they match everybody.
+type Patterns []pattern
 
-func (p patterns) match(id identity) bool {
+func (p Patterns) Match(id Identity) bool {
 	if len(p) == 0 {
 		return true
 	}
 	for _, pattern := range p {
-		for _, name := range id.names {
+		for _, name := range id.Names {
 			if pattern.match(name) {
 				return true
 			}

@@ -1,4 +1,4 @@
-package mtlsallowlist
+package clientip
 
 import (
 	"errors"
@@ -11,14 +11,14 @@ var (
 	errTeredo  = errors.New("shared address: all clients of a Teredo server have the same subnet")
 )
 
-// learnable returns why addr may not be learned; nil if it may.
-func learnable(addr netip.Addr, allowPrivate bool) error {
+// CheckLearnable returns why addr may not be learned; nil if it may.
+func CheckLearnable(addr netip.Addr, allowPrivate bool) error {
 	switch {
-	case !isUnicast(addr):
+	case !IsUnicast(addr):
 		return errNoAddress
 	case teredo.Contains(addr):
 		return errTeredo
-	case !allowPrivate && !isPublic(addr):
+	case !allowPrivate && !IsPublic(addr):
 		return errPrivate
 	}
 	return nil

@@ -1,4 +1,4 @@
-package mtlsallowlist
+package proof
 
 import (
 	"bufio"
@@ -16,8 +16,8 @@ type answer struct {
 	begun     bool // the status is decided
 }
 
-// newAnswer calls succeeded before it passes a status of 2xx on to rw.
-func newAnswer(rw http.ResponseWriter, succeeded func()) *answer {
+// NewAnswer calls succeeded before it passes a status of 2xx on to rw.
+func NewAnswer(rw http.ResponseWriter, succeeded func()) *answer {
 	return &answer{rw: rw, succeeded: succeeded}
 }
 
@@ -29,7 +29,7 @@ func (a *answer) Header() http.Header {
 // WriteHeader passes a status on. Those below 200 come before the response's own, which a flush would make 200.
 func (a *answer) WriteHeader(status int) {
 	if status >= 200 {
-		a.begin(status)
+		a.Begin(status)
 	}
 	a.rw.WriteHeader(status)
 	if status >= 200 && status != http.StatusNoContent && status != http.StatusNotModified {
@@ -39,7 +39,7 @@ func (a *answer) WriteHeader(status int) {
 
 // Write passes data on.
 func (a *answer) Write(data []byte) (int, error) {
-	a.begin(http.StatusOK)
+	a.Begin(http.StatusOK)
 	n, err := a.rw.Write(data)
 	a.flush()
 	return n, err
@@ -54,8 +54,8 @@ func (a *answer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return conn, buffered, err
 }
 
-// begin takes the first status from 200 on for that of the response, as net/http does.
-func (a *answer) begin(status int) {
+// Begin takes the first status from 200 on for that of the response, as net/http does.
+func (a *answer) Begin(status int) {
 	if a.begun {
 		return
 	}

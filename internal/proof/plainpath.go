@@ -1,4 +1,4 @@
-package mtlsallowlist
+package proof
 
 import (
 	"errors"
@@ -19,10 +19,10 @@ const nameSigns = `\pL\p{Nd}\-_~!$&'()*,=@`
 // other character that stands for a dot or a slash.
 var plainPath = regexp.MustCompile(`^/$|^(?:/[ .+]*[` + nameSigns + `][` + nameSigns + ` .+:\pM]*)+/?$`)
 
-// checkPath fails with errPath unless every service reads the path of req as the router does, whether it decodes paths
+// CheckPath fails with errPath unless every service reads the path of req as the router does, whether it decodes paths
 // never, once or again and again, cleans them, takes \ for /, or cuts off ;parameters. By any other path it may answer
 // from outside of the router's prefix. What it gets is RequestURI, if there is one, and not URL.
-func checkPath(req *http.Request) error {
+func CheckPath(req *http.Request) error {
 	if !isPlain(req.URL) {
 		return errPath
 	}

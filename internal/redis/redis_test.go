@@ -1,4 +1,4 @@
-package mtlsallowlist
+package redis
 
 import (
 	"bufio"
@@ -50,28 +50,28 @@ var badReplies = []struct {
 }{
 	{"it closes at once", "", false, io.EOF},
 	{"it says nothing", "", true, os.ErrDeadlineExceeded},
-	{"an empty line", "\r\n", true, errReply},
-	{"another protocol", "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n", false, errReply},
-	{"a reply of RESP3", "%1\r\n+a\r\n+b\r\n", true, errReply},
-	{"bytes at random", "\x00\xff\x17\n", true, errReply},
-	{"a line without end", strings.Repeat("+", maxReplyLine+1), true, errReply},
+	{"an empty line", "\r\n", true, ErrReply},
+	{"another protocol", "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n", false, ErrReply},
+	{"a reply of RESP3", "%1\r\n+a\r\n+b\r\n", true, ErrReply},
+	{"bytes at random", "\x00\xff\x17\n", true, ErrReply},
+	{"a line without end", strings.Repeat("+", maxReplyLine+1), true, ErrReply},
 	{"a line that stops", "+OK", true, os.ErrDeadlineExceeded},
 	{"a line that is cut off", "+OK", false, io.EOF},
-	{"a text of 1 TB", "$1099511627776\r\n", true, errReply},
-	{"a text of more than an int", "$99999999999999999999\r\n", true, errReply},
-	{"a text of less than nothing", "$-2\r\n", true, errReply},
-	{"a text of no number", "$x\r\n", true, errReply},
+	{"a text of 1 TB", "$1099511627776\r\n", true, ErrReply},
+	{"a text of more than an int", "$99999999999999999999\r\n", true, ErrReply},
+	{"a text of less than nothing", "$-2\r\n", true, ErrReply},
+	{"a text of no number", "$x\r\n", true, ErrReply},
 	{"64 MiB announced, and then silence", "$67108864\r\nabc", true, os.ErrDeadlineExceeded},
-	{"a byte more than 64 MiB", "$67108865\r\n", true, errReply},
+	{"a byte more than 64 MiB", "$67108865\r\n", true, ErrReply},
 	{"a text that is cut off", "$10\r\nabc", false, io.EOF},
-	{"a text that is longer than announced", "$3\r\nabcd\r\n", true, errReply},
-	{"a million replies", "*1000000\r\n", true, errReply},
-	{"replies of no number", "*x\r\n", true, errReply},
+	{"a text that is longer than announced", "$3\r\nabcd\r\n", true, ErrReply},
+	{"a million replies", "*1000000\r\n", true, ErrReply},
+	{"replies of no number", "*x\r\n", true, ErrReply},
 	{"fewer replies than announced", "*2\r\n:1\r\n", true, os.ErrDeadlineExceeded},
-	{"replies in replies in replies", strings.Repeat("*1\r\n", 1000), true, errReply},
+	{"replies in replies in replies", strings.Repeat("*1\r\n", 1000), true, ErrReply},
 	{"replies that take 100 billion together", "*10000\r\n" + strings.Repeat("*10000\r\n", 5), true, os.ErrDeadlineExceeded},
-	{"an error", "-ERR what\x1b[31m\r\n", true, errRedis},
-	{"an error as long as a line may be", "-" + strings.Repeat("e", maxReplyLine-3) + "\r\n", true, errRedis},
+	{"an error", "-ERR what\x1b[31m\r\n", true, ErrRedis},
+	{"an error as long as a line may be", "-" + strings.Repeat("e", maxReplyLine-3) + "\r\n", true, ErrRedis},
 }
 
 func TestWhatIsNotRedisIsTurnedAway(t *testing.T) {
@@ -89,9 +89,9 @@ func TestWhatIsNotRedisIsTurnedAway(t *testing.T) {
 		conn := dialTalker(t, address)
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		_, err := conn.do(200*time.Millisecond, "PING")
+		_, err := conn.Do(200*time.Millisecond, "PING")
 		runtime.ReadMemStats(&after)
-		conn.close()
+		conn.Close()
 		if !errors.Is(err, row.want) && !(row.want == io.EOF && errors.Is(err, io.ErrUnexpectedEOF)) {
 			t.Errorf("%s: got %v, want %v", row.name, err, row.want)
 		}
@@ -104,10 +104,10 @@ func TestWhatIsNotRedisIsTurnedAway(t *testing.T) {
 	}
 }
 
-func dialTalker(t *testing.T, address string) *redisConn {
+func dialTalker(t *testing.T, address string) *Conn {
 	t.Helper()
-	redis := &redisOptions{readTimeout: 3 * time.Second, writeTimeout: 3 * time.Second, dialTimeout: 5 * time.Second}
-	conn, err := dialRedis(context.Background(), redis, address, time.Second)
+	redis := &Options{ReadTimeout: 3 * time.Second, WriteTimeout: 3 * time.Second, DialTimeout: 5 * time.Second}
+	conn, err := Dial(context.Background(), redis, address, time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,8 +125,8 @@ func TestBytesThatTrickleDontProlongTheWait(t *testing.T) {
 		ended <- true
 	})
 	conn := dialTalker(t, address)
-	_, err := conn.do(200*time.Millisecond, "PING")
-	conn.close()
+	_, err := conn.Do(200*time.Millisecond, "PING")
+	conn.Close()
 	if !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("got %v, want that time is up", err)
 	}
@@ -140,14 +140,14 @@ func TestManyTextsTogetherAreTooMuchAsOneWouldBe(t *testing.T) {
 		want       error
 	}{
 		{"just enough", "$1000\r\n" + strings.Repeat("x", 1000) + "\r\n", 100*(1000+2*itemBytes) + itemBytes, nil},
-		{"texts", "$1000\r\n" + strings.Repeat("x", 1000) + "\r\n", 50_000, errReply},
-		{"lines", "+" + strings.Repeat("x", 1000) + "\r\n", 50_000, errReply},
-		{"nothings", "$-1\r\n", 5_000, errReply},
+		{"texts", "$1000\r\n" + strings.Repeat("x", 1000) + "\r\n", 50_000, ErrReply},
+		{"lines", "+" + strings.Repeat("x", 1000) + "\r\n", 50_000, ErrReply},
+		{"nothings", "$-1\r\n", 5_000, ErrReply},
 	} {
-		conn := &redisConn{reader: bufio.NewReaderSize(strings.NewReader("*100\r\n"+strings.Repeat(row.text, 100)), maxReplyLine), left: row.left}
+		conn := &Conn{reader: bufio.NewReaderSize(strings.NewReader("*100\r\n"+strings.Repeat(row.text, 100)), maxReplyLine), left: row.left}
 		got, err := conn.read(0)
-		if !errors.Is(err, row.want) || len(got.items) != 0 && err != nil {
-			t.Errorf("%s: got %d items and %v, want %v", row.name, len(got.items), err, row.want)
+		if !errors.Is(err, row.want) || len(got.Items) != 0 && err != nil {
+			t.Errorf("%s: got %d items and %v, want %v", row.name, len(got.Items), err, row.want)
 		}
 	}
 }
@@ -155,18 +155,18 @@ func TestManyTextsTogetherAreTooMuchAsOneWouldBe(t *testing.T) {
 func TestReplies(t *testing.T) {
 	for _, row := range []struct {
 		name, reply string
-		want        reply
+		want        Reply
 	}{
-		{"a word", "+OK\r\n", reply{kind: '+', text: "OK"}},
-		{"a number", ":-42\r\n", reply{kind: ':', text: "-42"}},
-		{"a text with line ends", "$4\r\na\r\nb\r\n", reply{kind: '$', text: "a\r\nb"}},
-		{"an empty text", "$0\r\n\r\n", reply{kind: '$'}},
-		{"no text", "$-1\r\n", reply{kind: '_'}},
-		{"no replies, as when nothing has changed", "*-1\r\n", reply{kind: '_'}},
-		{"an empty array", "*0\r\n", reply{kind: '*'}},
-		{"several", "*3\r\n$1\r\na\r\n$-1\r\n*1\r\n:1\r\n", reply{kind: '*', items: []reply{{kind: '$', text: "a"}, {kind: '_'}, {kind: '*', items: []reply{{kind: ':', text: "1"}}}}}},
+		{"a word", "+OK\r\n", Reply{Kind: '+', Text: "OK"}},
+		{"a number", ":-42\r\n", Reply{Kind: ':', Text: "-42"}},
+		{"a text with line ends", "$4\r\na\r\nb\r\n", Reply{Kind: '$', Text: "a\r\nb"}},
+		{"an empty text", "$0\r\n\r\n", Reply{Kind: '$'}},
+		{"no text", "$-1\r\n", Reply{Kind: '_'}},
+		{"no replies, as when nothing has changed", "*-1\r\n", Reply{Kind: '_'}},
+		{"an empty array", "*0\r\n", Reply{Kind: '*'}},
+		{"several", "*3\r\n$1\r\na\r\n$-1\r\n*1\r\n:1\r\n", Reply{Kind: '*', Items: []Reply{{Kind: '$', Text: "a"}, {Kind: '_'}, {Kind: '*', Items: []Reply{{Kind: ':', Text: "1"}}}}}},
 	} {
-		conn := &redisConn{reader: bufio.NewReaderSize(strings.NewReader(row.reply), maxReplyLine), left: maxReply}
+		conn := &Conn{reader: bufio.NewReaderSize(strings.NewReader(row.reply), maxReplyLine), left: maxReply}
 		got, err := conn.read(0)
 		if err != nil || !sameReply(got, row.want) {
 			t.Errorf("%s: got %+v, %v, want %+v", row.name, got, err, row.want)
@@ -174,12 +174,12 @@ func TestReplies(t *testing.T) {
 	}
 }
 
-func sameReply(a, b reply) bool {
-	if a.kind != b.kind || a.text != b.text || len(a.items) != len(b.items) {
+func sameReply(a, b Reply) bool {
+	if a.Kind != b.Kind || a.Text != b.Text || len(a.Items) != len(b.Items) {
 		return false
 	}
-	for i := range a.items {
-		if !sameReply(a.items[i], b.items[i]) {
+	for i := range a.Items {
+		if !sameReply(a.Items[i], b.Items[i]) {
 			return false
 		}
 	}
@@ -192,7 +192,7 @@ func FuzzReply(f *testing.F) {
 	}
 	f.Add([]byte("*2\r\n*2\r\n$1\r\na\r\n+b\r\n$-1\r\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		conn := &redisConn{reader: bufio.NewReaderSize(bytes.NewReader(data), maxReplyLine), left: maxReply}
+		conn := &Conn{reader: bufio.NewReaderSize(bytes.NewReader(data), maxReplyLine), left: maxReply}
 		got, err := conn.read(0)
 		if err != nil {
 			return
@@ -204,9 +204,9 @@ func FuzzReply(f *testing.F) {
 }
 
 // size counts the bytes that a reply has taken at least.
-func size(r reply) int {
-	n := len(r.text)
-	for _, item := range r.items {
+func size(r Reply) int {
+	n := len(r.Text)
+	for _, item := range r.Items {
 		n += 1 + size(item)
 	}
 	return n

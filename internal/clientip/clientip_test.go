@@ -1,4 +1,4 @@
-package mtlsallowlist
+package clientip
 
 import (
 	"net/http"
@@ -7,17 +7,17 @@ import (
 	"testing"
 )
 
-func prefixes(t testing.TB, texts ...string) *prefixSet {
+func prefixes(t testing.TB, texts ...string) *Set {
 	t.Helper()
 	parsed := []netip.Prefix{}
 	for _, text := range texts {
-		prefix, err := parsePrefix(text)
+		prefix, err := ParsePrefix(text)
 		if err != nil {
 			t.Fatal(err)
 		}
 		parsed = append(parsed, prefix)
 	}
-	return newPrefixSet(parsed)
+	return NewSet(parsed)
 }
 
 var remoteAddresses = []struct{ name, remoteAddr, want string }{
@@ -41,7 +41,7 @@ var remoteAddresses = []struct{ name, remoteAddr, want string }{
 
 func TestRemoteAddress(t *testing.T) {
 	for _, row := range remoteAddresses {
-		checkAddress(t, row.name, newAddressReader(0, prefixes(t)), &http.Request{RemoteAddr: row.remoteAddr}, row.want)
+		checkAddress(t, row.name, NewReader(0, prefixes(t)), &http.Request{RemoteAddr: row.remoteAddr}, row.want)
 	}
 }
 
@@ -86,11 +86,11 @@ func TestForwardedAddress(t *testing.T) {
 			excluded = prefixes(t, row.excluded)
 		}
 		req := &http.Request{RemoteAddr: "192.0.2.1:4711", Header: http.Header{"X-Forwarded-For": {row.header}}}
-		checkAddress(t, row.name, newAddressReader(row.depth, excluded), req, row.want)
+		checkAddress(t, row.name, NewReader(row.depth, excluded), req, row.want)
 	}
 }
 
-func checkAddress(t *testing.T, name string, read addressReader, req *http.Request, want string) {
+func checkAddress(t *testing.T, name string, read Reader, req *http.Request, want string) {
 	t.Helper()
 	got := ""
 	addr, err := read(req)
@@ -114,11 +114,11 @@ func TestClientPrefix(t *testing.T) {
 		{"the subnet can be wide", "2001:db8:1:2:3:4:5:6", 48, "2001:db8:1::/48"},
 		{"or the address alone", "2001:db8::7", 128, "2001:db8::7/128"},
 	} {
-		if got := clientPrefix(netip.MustParseAddr(row.addr), row.ipv6Subnet).String(); got != row.want {
+		if got := Prefix(netip.MustParseAddr(row.addr), row.ipv6Subnet).String(); got != row.want {
 			t.Errorf("%s: got %s, want %s", row.name, got, row.want)
 		}
 	}
-	if got := clientPrefix(netip.Addr{}, 64); got.IsValid() {
+	if got := Prefix(netip.Addr{}, 64); got.IsValid() {
 		t.Errorf("no address: got %s, want no prefix", got)
 	}
 }
@@ -134,7 +134,7 @@ func TestPublicAddresses(t *testing.T) {
 		{false, "64:ff9b:1:: 64:ff9b:1::cb00:7107 64:ff9b:1:ffff:ffff:ffff:ffff:ffff"},
 	} {
 		for _, addr := range strings.Fields(row.addrs) {
-			if got := isPublic(netip.MustParseAddr(addr)); got != row.public {
+			if got := IsPublic(netip.MustParseAddr(addr)); got != row.public {
 				t.Errorf("%s: got %v, want %v", addr, got, row.public)
 			}
 		}
@@ -145,7 +145,7 @@ func FuzzRemoteAddress(f *testing.F) {
 	for _, row := range remoteAddresses {
 		f.Add(row.remoteAddr)
 	}
-	read := newAddressReader(0, &prefixSet{})
+	read := NewReader(0, &Set{})
 	f.Fuzz(func(t *testing.T, remoteAddr string) {
 		addr, err := read(&http.Request{RemoteAddr: remoteAddr})
 		checkCanonical(t, addr, err)
@@ -159,11 +159,11 @@ func FuzzForwardedAddress(f *testing.F) {
 	excluded := prefixes(f, "10.0.0.0/8", "2001:db8::/32")
 	f.Fuzz(func(t *testing.T, header string, depth int) {
 		req := &http.Request{Header: http.Header{"X-Forwarded-For": {header}}}
-		addr, err := newAddressReader(1+depth&7, excluded)(req)
+		addr, err := NewReader(1+depth&7, excluded)(req)
 		checkCanonical(t, addr, err)
-		addr, err = newAddressReader(0, excluded)(req)
+		addr, err = NewReader(0, excluded)(req)
 		checkCanonical(t, addr, err)
-		if err == nil && excluded.contains(addr) {
+		if err == nil && excluded.Contains(addr) {
 			t.Errorf("got %s, which is excluded", addr)
 		}
 	})
@@ -172,10 +172,10 @@ func FuzzForwardedAddress(f *testing.F) {
 // checkCanonical holds for whatever clients send: an address is canonical, or there is none at all.
 func checkCanonical(t *testing.T, addr netip.Addr, err error) {
 	t.Helper()
-	if (err == nil) != addr.IsValid() || addr != canonical(addr) || addr.Zone() != "" {
+	if (err == nil) != addr.IsValid() || addr != Canonical(addr) || addr.Zone() != "" {
 		t.Errorf("got %s (valid: %v) with error %v", addr, addr.IsValid(), err)
 	}
-	if err == nil && !clientPrefix(addr, 64).Contains(addr) {
+	if err == nil && !Prefix(addr, 64).Contains(addr) {
 		t.Errorf("%s is not in its own prefix", addr)
 	}
 }

@@ -1,4 +1,4 @@
-package mtlsallowlist
+package option
 
 import (
 	"errors"
@@ -12,7 +12,7 @@ import (
 // Whoever may write a middleware, in a namespace or by the labels of a container, also names the host that its password goes
 // to. So a middleware reaches no secrets of Traefik's but those that its operator has put here for the plugin.
 const (
-	secretPrefix  = "MTLSALLOWLIST_" // of environment variables
+	SecretPrefix  = "MTLSALLOWLIST_" // of environment variables
 	secretsFolder = "/run/secrets"
 	secretsNamed  = "MTLSALLOWLIST_SECRETS" // the environment variable that names another folder
 )
@@ -26,11 +26,11 @@ var errOutside = errors.New("want the path of a file below " + secretsFolder + "
 // taken for Traefik.
 var errToken = errors.New("want a password, not a token")
 
-// readSecret reads a file below the folder of secrets. Its errors tell neither path, nor content, nor what there is elsewhere.
+// ReadSecret reads a file below the folder of secrets. Its errors tell neither path, nor content, nor what there is elsewhere.
 //
 // Symbolic links may lead about in the folder, as those of Kubernetes do, but not out of it. What is read is where they led
 // to when they were followed, and no link any more.
-func readSecret(path string) ([]byte, error) {
+func ReadSecret(path string) ([]byte, error) {
 	folder, resolvedFolder, err := folderOfSecrets()
 	if err != nil {
 		return nil, err
@@ -77,10 +77,10 @@ func isBelow(path, folder string) bool {
 	return strings.HasPrefix(path, folder+string(filepath.Separator))
 }
 
-// readPassword reads a secret that is to be sent. It must look like a password: keys, and tokens by which a platform knows
+// ReadPassword reads a secret that is to be sent. It must look like a password: keys, and tokens by which a platform knows
 // Traefik, may be in the same folder.
-func readPassword(path string) (string, error) {
-	data, err := readSecret(path)
+func ReadPassword(path string) (string, error) {
+	data, err := ReadSecret(path)
 	if err != nil {
 		return "", err
 	}
@@ -97,8 +97,8 @@ func readPassword(path string) (string, error) {
 	return password, nil
 }
 
-// readFile reads a file that is no secret. Its errors don't tell the path.
-func readFile(path string) ([]byte, error) {
+// ReadFile reads a file that is no secret. Its errors don't tell the path.
+func ReadFile(path string) ([]byte, error) {
 	resolved, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return nil, withoutPath(err)

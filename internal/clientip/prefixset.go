@@ -1,4 +1,4 @@
-package mtlsallowlist
+package clientip
 
 import (
 	"errors"
@@ -6,23 +6,23 @@ import (
 	"strings"
 )
 
-// A prefixSet is a set of IP prefixes that doesn't change once made: the CIDRs behind sourceRange and
+// A Set is a set of IP prefixes that doesn't change once made: the CIDRs behind sourceRange and
 // excludedIPs. A look-up costs one map access per distinct prefix length, however many prefixes there are.
 // The zero value is empty. It is safe for concurrent use.
-type prefixSet struct {
+type Set struct {
 	prefixes map[netip.Prefix]bool
 	bits4    []int // the distinct lengths of its IPv4 prefixes
 	bits6    []int // the same for IPv6
 }
 
-var errTranslated = errors.New("an address in 64:ff9b::/96 counts as the IPv4 address in it: want 0.0.0.0/0 or a longer prefix")
+var ErrTranslated = errors.New("an address in 64:ff9b::/96 counts as the IPv4 address in it: want 0.0.0.0/0 or a longer prefix")
 
-// parsePrefix reads a CIDR or an IP. What is mapped or translated into IPv6 becomes IPv4, host bits are dropped. All of the
-// translated addresses at once are refused with errTranslated: whoever means their own network by it would let in all of
+// ParsePrefix reads a CIDR or an IP. What is mapped or translated into IPv6 becomes IPv4, host bits are dropped. All of the
+// translated addresses at once are refused with ErrTranslated: whoever means their own network by it would let in all of
 // IPv4.
-func parsePrefix(text string) (netip.Prefix, error) {
+func ParsePrefix(text string) (netip.Prefix, error) {
 	if !strings.Contains(text, "/") {
-		addr, err := parseAddress(text)
+		addr, err := ParseAddress(text)
 		if err != nil {
 			return netip.Prefix{}, err
 		}
@@ -34,9 +34,9 @@ func parsePrefix(text string) (netip.Prefix, error) {
 	}
 	addr, bits := prefix.Addr(), prefix.Bits()
 	if translated.Contains(addr) && bits <= 96 {
-		return netip.Prefix{}, errTranslated
+		return netip.Prefix{}, ErrTranslated
 	}
-	if plain := canonical(addr); plain != addr {
+	if plain := Canonical(addr); plain != addr {
 		addr = plain // two statements: Yaegi gets the tuple wrong
 		bits -= 96
 	}
@@ -46,8 +46,8 @@ func parsePrefix(text string) (netip.Prefix, error) {
 	return netip.PrefixFrom(addr, bits).Masked(), nil
 }
 
-func newPrefixSet(prefixes []netip.Prefix) *prefixSet {
-	s := &prefixSet{prefixes: map[netip.Prefix]bool{}}
+func NewSet(prefixes []netip.Prefix) *Set {
+	s := &Set{prefixes: map[netip.Prefix]bool{}}
 	lengths4, lengths6 := map[int]bool{}, map[int]bool{}
 	for _, prefix := range prefixes {
 		s.prefixes[prefix] = true
@@ -64,12 +64,12 @@ func newPrefixSet(prefixes []netip.Prefix) *prefixSet {
 	return s
 }
 
-func (s *prefixSet) len() int {
+func (s *Set) Len() int {
 	return len(s.prefixes)
 }
 
-// contains reports whether addr, in canonical form, is in one of the prefixes.
-func (s *prefixSet) contains(addr netip.Addr) bool {
+// Contains reports whether addr, in canonical form, is in one of the prefixes.
+func (s *Set) Contains(addr netip.Addr) bool {
 	lengths := s.bits6
 	if addr.Is4() {
 		lengths = s.bits4

@@ -1,0 +1,109 @@
+package identity
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+const (
+	// MaxEntry is how large an entry may be as it is written, in bytes.
+	MaxEntry = 4 << 10
+	// MaxNames is how much of that the names of an identity may take: its address, serial and times fit into the rest.
+	MaxNames = MaxEntry - 256
+	// MaxSerial is how many digits a serial may have; by RFC 5280 it has 40 at most.
+	MaxSerial = 128
+)
+
+const hexDigits = "0123456789abcdef"
+
+// Anonymous is that of requests of which nobody tells whose they are. No pattern matches it.
+const Anonymous = "anonymous"
+
+var errLongName = errors.New("the name is too long: what is kept of an identity has 4 KiB at most")
+
+// CheckNames returns why names aren't those of an identity as the plugin makes them: anybody may have written them.
+func CheckNames(names []string) error {
+	if len(names) == 0 {
+		return errors.New("names: want at least one")
+	}
+	if size := sizeOf(names); size > MaxNames {
+		return fmt.Errorf("names: want %d bytes at most, not %d", MaxNames, size)
+	}
+	for i, name := range names {
+		kind, value, _ := strings.Cut(name, ":")
+		if value == "" || kind != Anonymous && !slices.Contains(kinds, kind) {
+			return fmt.Errorf("names: invalid value %q: want kind:value with one of the kinds %s", name, strings.Join(kinds, ", "))
+		}
+		if strings.HasPrefix(name, ByFingerprint) && (i != len(names)-1 || !IsFingerprint(value)) {
+			return fmt.Errorf(`names: invalid value %q: want 64 of the digits %s after %q, and nothing after them`, name, hexDigits, ByFingerprint)
+		}
+	}
+	return nil
+}
+
+// CheckSerial returns why a text isn't the serial of a certificate.
+func CheckSerial(text string) error {
+	if len(text) > MaxSerial || !isHex(text) {
+		return fmt.Errorf("serial: want %d of the digits %s at most", MaxSerial, hexDigits)
+	}
+	return nil
+}
+
+// IsFingerprint reports whether a text is a SHA-256.
+func IsFingerprint(text string) bool {
+	return len(text) == 64 && isHex(text)
+}
+
+func isHex(text string) bool {
+	return strings.Trim(text, hexDigits) == ""
+}
+
+// sizeOf returns how many bytes names take in an entry, which begins with the first of them.
+func sizeOf(names []string) int {
+	size := writtenSize(names[0])
+	for _, name := range names {
+		size += writtenSize(name) + 1
+	}
+	return size
+}
+
+// writtenSize returns how many bytes a name takes in an entry, at most: what is no UTF-8 comes back from a state file longer.
+func writtenSize(name string) int {
+	if !utf8.ValidString(name) {
+		return len(url.QueryEscape("\uFFFD")) * len(name)
+	}
+	return len(url.QueryEscape(name))
+}
+
+// Kept returns what grants keep of an identity, here, in a state file and in Redis alike: as many of its names as there is
+// room for, but always the canonical one and the fingerprint. It fails if these don't fit.
+func (id Identity) Kept() (Identity, error) {
+	if 18*len(strings.Join(id.Names, ",")) <= MaxNames { // as with most: whatever they are of, and the first of them twice
+		return id, nil
+	}
+	last := len(id.Names) - 1
+	names := []string{id.Names[0]}
+	if last > 0 {
+		names = append(names, id.Names[last])
+	}
+	room := MaxNames - sizeOf(names)
+	if room < 0 {
+		return Identity{}, errLongName
+	}
+	names = names[:1]
+	for i := 1; i < last; i++ {
+		if size := writtenSize(id.Names[i]) + 1; size <= room {
+			names = append(names, id.Names[i])
+			room -= size
+		}
+	}
+	if last > 0 {
+		names = append(names, id.Names[last])
+	}
+	id.Names = names
+	return id, nil
+}

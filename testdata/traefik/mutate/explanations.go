@@ -9,12 +9,12 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// explanations say why mutants may survive, by file, function, line and change. Under a file, "whole" explains them all.
+// explanations say why mutants may survive, by file, function and change. Under a file, "whole" explains all.
 type explanations map[string]explained
 
 type explained struct {
-	Whole     string                                  `yaml:"whole"`
-	Functions map[string]map[string]map[string]string `yaml:",inline"`
+	Whole     string                       `yaml:"whole"`
+	Functions map[string]map[string]string `yaml:",inline"`
 }
 
 func readExplanations(path string) (explanations, error) {
@@ -32,7 +32,7 @@ func readExplanations(path string) (explanations, error) {
 // of returns the explanation of a place; empty if there is none.
 func (e explanations) of(p place) string {
 	file := e[p.file]
-	if own := file.Functions[p.function][p.code][p.change]; own != "" {
+	if own := file.Functions[p.function][p.change]; own != "" {
 		return own
 	}
 	return file.Whole
@@ -50,13 +50,11 @@ func (e explanations) stale(survivors []*mutant, looked func(place) bool) []stri
 		if file.Whole != "" && !files[name] && looked(place{file: name}) {
 			list = append(list, name+": whole")
 		}
-		for function, lines := range file.Functions {
-			for code, changes := range lines {
-				for change, text := range changes {
-					p := place{name, function, code, change}
-					if (!alive[p] || strings.TrimSpace(text) == "") && looked(p) {
-						list = append(list, name+": "+p.String())
-					}
+		for function, changes := range file.Functions {
+			for change, text := range changes {
+				p := place{name, function, change}
+				if (!alive[p] || strings.TrimSpace(text) == "") && looked(p) {
+					list = append(list, name+": "+p.String())
 				}
 			}
 		}

@@ -39,7 +39,7 @@ var swaps = map[token.Token]token.Token{
 	token.DEC:        token.INC,
 }
 
-func (f *finder) expression(e ast.Expr) {
+func (f *finder) expression(e ast.Expr, parent ast.Node) {
 	switch e := e.(type) {
 	case *ast.BinaryExpr:
 		f.binary(e)
@@ -48,13 +48,13 @@ func (f *finder) expression(e ast.Expr) {
 			f.replace(e, f.node(e.X))
 		}
 	case *ast.BasicLit:
-		f.literal(e)
+		f.literal(e, parent)
 	case *ast.Ident:
 		switch e.Name {
 		case "true":
-			f.replace(e, "false")
+			f.replaceIn(parent, e, "false")
 		case "false":
-			f.replace(e, "true")
+			f.replaceIn(parent, e, "true")
 		}
 	}
 }
@@ -93,7 +93,7 @@ func isText(e ast.Expr) bool {
 }
 
 // literal makes whole numbers one more and one less.
-func (f *finder) literal(e *ast.BasicLit) {
+func (f *finder) literal(e *ast.BasicLit, parent ast.Node) {
 	if e.Kind != token.INT {
 		return
 	}
@@ -101,6 +101,6 @@ func (f *finder) literal(e *ast.BasicLit) {
 	if err != nil {
 		return
 	}
-	f.replace(e, fmt.Sprint(n+1))
-	f.replace(e, fmt.Sprint(n-1))
+	f.replaceIn(parent, e, fmt.Sprint(n+1))
+	f.replaceIn(parent, e, fmt.Sprint(n-1))
 }

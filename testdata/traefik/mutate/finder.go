@@ -56,18 +56,23 @@ func (f *finder) body(of *ast.FuncType, body *ast.BlockStmt) {
 }
 
 func (f *finder) walk(root ast.Node) {
+	parents := []ast.Node{nil}
 	ast.Inspect(root, func(node ast.Node) bool {
 		switch n := node.(type) {
+		case nil:
+			parents = parents[:len(parents)-1]
+			return true
 		case *ast.FuncLit:
 			f.body(n.Type, n.Body)
 			return false
 		case *ast.ImportSpec, *ast.Field:
 			return false // nothing there runs
 		case ast.Expr:
-			f.expression(n)
+			f.expression(n, parents[len(parents)-1])
 		case ast.Stmt:
 			f.statement(n)
 		}
+		parents = append(parents, node)
 		return true
 	})
 }
@@ -79,7 +84,8 @@ func (f *finder) change(from, to token.Pos, text, what string) {
 		what = brief(f.code(from, to)) + " -> " + brief(text)
 	}
 	f.found = append(f.found, &mutant{
-		place:  place{file: f.name, function: f.function, code: f.lineAt(from), change: what},
+		place:  place{file: f.name, function: f.function, change: what},
+		code:   f.lineAt(from),
 		line:   f.set.Position(from).Line,
 		source: f.source,
 		within: f.within,
@@ -91,6 +97,15 @@ func (f *finder) change(from, to token.Pos, text, what string) {
 
 func (f *finder) replace(n ast.Node, text string) {
 	f.change(n.Pos(), n.End(), text, "")
+}
+
+// replaceIn replaces a word that may occur often in a function, so it also tells what it is part of.
+func (f *finder) replaceIn(parent, n ast.Node, text string) {
+	around := f.node(parent)
+	if clause, ok := parent.(*ast.CaseClause); ok {
+		around = f.code(clause.Pos(), clause.Colon)
+	}
+	f.change(n.Pos(), n.End(), text, brief(around)+": "+f.node(n)+" -> "+text)
 }
 
 func (f *finder) drop(n ast.Node) {

@@ -2,8 +2,9 @@
 // change that no test notices has to be explained in survivors.yml, and every explanation has to belong to one. It fails
 // otherwise.
 //
-// All mutants of a file are built together, and most are tried within a second. What can't have changed since the last run
-// isn't tried again.
+// It takes all packages of the plugin. A mutant runs the tests of its own package first, then, if it survives them, those of
+// the root. All mutants of a file are built together, and most run within a second. Outcomes that can't have changed since
+// the last run are taken from a cache.
 package main
 
 import (
@@ -21,17 +22,17 @@ import (
 )
 
 func main() {
-	folder := flag.String("package", "../..", "folder of the package to change")
+	root := flag.String("root", "../..", "folder of the module whose packages to change")
 	explained := flag.String("explained", "mutate/survivors.yml", "file with the explanations")
-	record := flag.String("record", "../../.cache/mutate.json", "file that keeps the results for the next run; empty for none")
-	files := flag.String("files", "", "names of the files to change, with commas between them; empty for all")
+	cached := flag.String("cache", "../../.cache/mutate.json", "file that keeps the outcomes for the next run; empty for none")
+	files := flag.String("files", "", "files to change, as seen from the root, with commas between them; empty for all")
 	change := flag.String("change", "", "regular expression of the changes to make, as they are printed; empty for all")
-	again := flag.Bool("again", false, "also try what has been tried before")
+	again := flag.Bool("again", false, "also run what has been run before")
 	slow := flag.String("slow", "startRedis", "name of the function whose callers among the tests take too long, and are left out")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	ok, err := mutate(ctx, *folder, *explained, *record, *files, *change, *slow, *again)
+	ok, err := mutate(ctx, *root, *explained, *cached, *files, *change, *slow, *again)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "mutate:", err)
 	}
@@ -40,7 +41,7 @@ func main() {
 	}
 }
 
-func mutate(ctx context.Context, folder, explained, record, files, change, slow string, again bool) (ok bool, err error) {
+func mutate(ctx context.Context, root, explained, cached, files, change, slow string, again bool) (ok bool, err error) {
 	chosen, err := newChoice(files, change)
 	if err != nil {
 		return false, err
@@ -49,47 +50,49 @@ func mutate(ctx context.Context, folder, explained, record, files, change, slow 
 	if err != nil {
 		return false, err
 	}
-	folder, err = filepath.Abs(folder)
+	root, err = filepath.Abs(root)
 	if err != nil {
 		return false, err
 	}
-	code, tests, err := readPackage(folder)
+	packages, err := readModule(ctx, root)
 	if err != nil {
 		return false, err
 	}
-	if err := chosen.check(code); err != nil {
+	if err := chosen.check(packages); err != nil {
 		return false, err
 	}
-	results, err := openRecord(record, code, tests)
+	cache, err := openCache(cached, packages)
 	if err != nil {
 		return false, err
 	}
-	own, err := os.MkdirTemp("", "mutate-")
+	dir, err := os.MkdirTemp("", "mutate-")
 	if err != nil {
 		return false, err
 	}
-	defer os.RemoveAll(own)
-	s := &series{bench: &workbench{folder: folder, own: own, slow: testsThatCall(slow, tests), patience: 5 * time.Second}, results: results, again: again, progress: os.Stderr}
-	for _, file := range code {
-		for _, m := range find(file) {
-			if chosen.has(m.place) {
-				s.mutants = append(s.mutants, m)
+	defer os.RemoveAll(dir)
+	r := &runner{root: packages[0], builder: &builder{dir: dir, slow: slow, extra: 5 * time.Second}, cache: cache, again: again, progress: os.Stderr}
+	for _, p := range packages {
+		for _, file := range p.code {
+			for _, m := range find(file) {
+				if chosen.has(m.place) {
+					r.mutants = append(r.mutants, m)
+				}
 			}
 		}
 	}
-	if err := s.run(ctx); err != nil {
+	if err := r.run(ctx); err != nil {
 		return false, err
 	}
 	if files == "" && change == "" {
-		results.forget()
-		if err := results.save(); err != nil {
+		cache.forget()
+		if err := cache.save(); err != nil {
 			return false, err
 		}
 	}
-	return s.report(os.Stdout, known, chosen.has), nil
+	return r.report(os.Stdout, known, chosen.has), nil
 }
 
-// A choice is of mutants to try.
+// A choice is of mutants to run.
 type choice struct {
 	files  []string // empty for all
 	change *regexp.Regexp
@@ -108,14 +111,16 @@ func newChoice(files, change string) (choice, error) {
 }
 
 // check fails if a name is that of no file.
-func (c choice) check(code []*source) error {
+func (c choice) check(packages []*pkg) error {
 	known := map[string]bool{}
-	for _, file := range code {
-		known[file.name] = true
+	for _, p := range packages {
+		for _, file := range p.code {
+			known[file.name] = true
+		}
 	}
 	for _, name := range c.files {
 		if !known[name] {
-			return errors.New(name + ": no such file in the package")
+			return errors.New(name + ": no such file in the plugin")
 		}
 	}
 	return nil

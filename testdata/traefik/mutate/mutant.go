@@ -10,6 +10,7 @@ import (
 type mutant struct {
 	place
 	line   int
+	code   string // the line, without the space around it
 	source *source
 	within *ast.FuncDecl // nil: it is outside of functions
 	offset int           // where in the file, in bytes
@@ -17,16 +18,15 @@ type mutant struct {
 	text   string        // what comes there
 }
 
-// A place is what a mutant is known by, whatever the lines before it do.
+// A place is the key of a mutant. It stays the same when comments change or lines move.
 type place struct {
-	file     string // its name
+	file     string // as seen from the root
 	function string // with its receiver's type, as in "store.find"; of what stands outside of functions, "package"
-	code     string // the line, without the space around it
-	change   string // as in "a < b -> a <= b"; the second of the same place ends in " #2"
+	change   string // as in "a < b -> a <= b"; the second one alike in a function ends in " #2"
 }
 
 func (p place) String() string {
-	return fmt.Sprintf("%s: %s: %s", p.function, p.code, p.change)
+	return p.function + ": " + p.change
 }
 
 // mutated returns what stands between two offsets of the file, with the change.

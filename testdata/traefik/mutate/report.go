@@ -6,12 +6,12 @@ import (
 )
 
 // report prints the result, and reports whether every survivor is explained and every explanation is needed.
-func (s *series) report(w io.Writer, known explanations, looked func(place) bool) bool {
+func (r *runner) report(w io.Writer, known explanations, looked func(place) bool) bool {
 	count := map[verdict]int{}
 	survivors := []*mutant{}
 	unexplained := 0
-	for _, m := range s.mutants {
-		verdict := s.trials[m].Verdict
+	for _, m := range r.mutants {
+		verdict := r.outcomes[m].Verdict
 		count[verdict]++
 		if verdict != survived {
 			continue
@@ -28,8 +28,8 @@ func (s *series) report(w io.Writer, known explanations, looked func(place) bool
 	for _, place := range stale {
 		fmt.Fprintf(w, "%s\n    EXPLAINED, BUT NO SURVIVOR\n", place)
 	}
-	fmt.Fprintf(w, "%d changes: %d killed, %d timed out, %d survived (%d not explained); %d more do not compile\n",
-		len(s.mutants)-count[unbuilt], count[killed], count[timedOut], count[survived], unexplained, count[unbuilt])
+	fmt.Fprintf(w, "%d mutants: %d killed, %d timed out, %d survived (%d not explained); %d more do not compile\n",
+		len(r.mutants)-count[unbuilt], count[killed], count[timedOut], count[survived], unexplained, count[unbuilt])
 	if len(stale) > 0 {
 		fmt.Fprintf(w, "%d explanations without a survivor\n", len(stale))
 	}

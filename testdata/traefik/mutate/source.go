@@ -2,62 +2,58 @@ package main
 
 import (
 	"bytes"
-	"fmt"
 	"go/ast"
 	"go/parser"
+	"go/scanner"
 	"go/token"
 	"os"
-	"path/filepath"
 	"strings"
 )
 
-// A source is a file of the package.
+// A source is a file of a package.
 type source struct {
-	name string
+	pkg  *pkg
+	name string // as seen from the root: internal/page/page.go
 	path string // absolute
-	text []byte
+	text []byte // without comments
 	tree *ast.File
 	set  *token.FileSet
 }
 
-// readPackage reads the Go files of a folder: those to change, and those that hold the tests.
-func readPackage(folder string) (code, tests []*source, err error) {
-	paths, err := filepath.Glob(filepath.Join(folder, "*.go"))
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, path := range paths {
-		file, err := readSource(path)
-		if err != nil {
-			return nil, nil, err
-		}
-		if strings.HasSuffix(path, "_test.go") {
-			tests = append(tests, file)
-		} else {
-			code = append(code, file)
-		}
-	}
-	if len(code) == 0 || len(tests) == 0 {
-		return nil, nil, fmt.Errorf("%s: want Go files and tests of them, got %d and %d", folder, len(code), len(tests))
-	}
-	return code, tests, nil
-}
-
 func readSource(path string) (*source, error) {
-	path, err := filepath.Abs(path)
-	if err != nil {
-		return nil, err
-	}
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
+	text = withoutComments(text)
 	set := token.NewFileSet()
 	tree, err := parser.ParseFile(set, path, text, parser.SkipObjectResolution)
 	if err != nil {
 		return nil, err
 	}
-	return &source{name: filepath.Base(path), path: path, text: text, tree: tree, set: set}, nil
+	return &source{path: path, text: text, tree: tree, set: set}, nil
+}
+
+// withoutComments removes the comments, so that rewording one changes no mutant. All lines keep their numbers.
+func withoutComments(text []byte) []byte {
+	set := token.NewFileSet()
+	file := set.AddFile("", -1, len(text))
+	var s scanner.Scanner
+	s.Init(file, text, nil, scanner.ScanComments)
+	kept, done := []byte{}, 0
+	for {
+		pos, tok, comment := s.Scan()
+		if tok == token.EOF {
+			return append(kept, text[done:]...)
+		}
+		if tok != token.COMMENT {
+			continue
+		}
+		start := file.Offset(pos)
+		kept = append(bytes.TrimRight(append(kept, text[done:start]...), " \t"), ' ')
+		kept = append(kept, strings.Repeat("\n", strings.Count(comment, "\n"))...)
+		done = start + len(comment)
+	}
 }
 
 func (s *source) offset(pos token.Pos) int {

@@ -4,11 +4,14 @@ package tiny
 import (
 	"errors"
 	"sync"
+
+	"tiny/internal/inner"
 )
 
 const (
-	most       = 3
-	full uint8 = 255
+	most        = 3
+	full  uint8 = 255
+	limit uint8 = inner.Limit
 )
 
 var errEmpty = errors.New("empty")
@@ -38,6 +41,12 @@ func sum(n int) int {
 		total += i
 	}
 	return total
+}
+
+// even reports whether n has a half.
+func even(n int) bool {
+	_, exact := inner.Half(n)
+	return exact
 }
 
 // idle isn't tested at all.

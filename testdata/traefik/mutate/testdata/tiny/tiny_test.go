@@ -17,3 +17,9 @@ func TestSum(t *testing.T) {
 		t.Errorf("got %d, want 6", got)
 	}
 }
+
+func TestEven(t *testing.T) {
+	if even(3) {
+		t.Error("want 3 to be odd")
+	}
+}

@@ -22,25 +22,26 @@ const (
 	survived verdict = "survived"
 )
 
-// A trial is the result of one mutant.
-type trial struct {
+// An outcome is what the tests made of a mutant.
+type outcome struct {
 	Verdict verdict `json:"verdict"`
-	Test    string  `json:"test,omitempty"` // that was running when it was killed; empty if none was
+	Test    string  `json:"test,omitempty"` // the one that was running when it was killed, qualified; empty if none was
 }
 
 // maxMemory is how much a mutant may take, in KiB of address space: one that never stops growing ends by it.
 const maxMemory = 3 << 20
 
-// tests are a package's, built.
-type tests struct {
+// A testBinary is a package's tests, built.
+type testBinary struct {
+	suite   *pkg
 	path    string
 	slow    []string // names of those that are left out
 	timeout time.Duration
 }
 
-// measure runs the tests without a change. They must pass; a mutant gets ten times as long, and what timeout was before.
-func (t *tests) measure(ctx context.Context) error {
-	patience := t.timeout
+// measure runs the tests without a change. They must pass; a mutant gets ten times as long, plus what timeout was before.
+func (t *testBinary) measure(ctx context.Context) error {
+	extra := t.timeout
 	t.timeout = 10 * time.Minute
 	start := time.Now()
 	got, output, err := t.run(ctx, 0)
@@ -50,7 +51,7 @@ func (t *tests) measure(ctx context.Context) error {
 	if got.Verdict != survived {
 		return fmt.Errorf("without any change the tests don't pass: %s %s\n%s", got.Verdict, got.Test, output)
 	}
-	t.timeout = 10*time.Since(start) + patience
+	t.timeout = 10*time.Since(start) + extra
 	return nil
 }
 
@@ -59,10 +60,10 @@ var lastRun = regexp.MustCompile(`(?m)^=== RUN +(\w+)`)
 
 // run starts the tests of a mutant in a folder of their own, which also holds what they leave behind. It also returns
 // what they have printed.
-func (t *tests) run(ctx context.Context, number int) (trial, string, error) {
+func (t *testBinary) run(ctx context.Context, number int) (outcome, string, error) {
 	own, err := os.MkdirTemp("", "mutate-")
 	if err != nil {
-		return trial{}, "", err
+		return outcome{}, "", err
 	}
 	defer os.RemoveAll(own)
 	limited, cancel := context.WithTimeout(ctx, t.timeout)
@@ -75,26 +76,26 @@ func (t *tests) run(ctx context.Context, number int) (trial, string, error) {
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
 	err = cmd.Run()
-	got := trial{Verdict: survived}
+	got := outcome{Verdict: survived}
 	var exit *exec.ExitError
 	switch {
 	case ctx.Err() != nil:
-		return trial{}, "", ctx.Err()
+		return outcome{}, "", ctx.Err()
 	case limited.Err() != nil:
 		got.Verdict = timedOut
 	case errors.As(err, &exit):
 		got.Verdict = killed
 	case err != nil:
-		return trial{}, "", err
+		return outcome{}, "", err
 	}
 	if runs := lastRun.FindAllSubmatch(output.Bytes(), -1); got.Verdict != survived && len(runs) > 0 {
-		got.Test = string(runs[len(runs)-1][1])
+		got.Test = t.suite.qualified(string(runs[len(runs)-1][1]))
 	}
 	return got, output.String(), nil
 }
 
 // skipped is a regular expression for what -test.skip leaves out; empty for nothing.
-func (t *tests) skipped() string {
+func (t *testBinary) skipped() string {
 	if len(t.slow) == 0 {
 		return ""
 	}

@@ -1,8 +1,8 @@
 # make demo   the main job in the real Traefik, printed as it happens
 # make test   all tests: compiled with -race, interpreted by Yaegi, end to end in the real Traefik. First it installs the
 #             Debian packages that they need, as root or by sudo without a password, or says what to install
-# make lint   formatting, vet, staticcheck, vendor folder in sync
-# make fuzz   each fuzz target for FUZZTIME (1m)
+# make lint   formatting, vet, staticcheck, vendor folder in sync, a test file in each package
+# make fuzz   each fuzz target of each package for FUZZTIME (1m)
 # make soak   two replicas and a Redis that fails again and again, under load for SOAKTIME (10m)
 # make pictures  those of the status page, in .cache/pictures; one of them is the readme's
 # make mutate  change the plugin in one place at a time, and see that its tests notice (an hour the first time; then only
@@ -42,9 +42,12 @@ compiled: packages progress
 interpreted: packages progress
 	@echo "== interpreted by Yaegi"
 	@mkdir -p $(GOPATH_)/src/$(dir $(MODULE)) && ln -sfn "$(CURDIR)" $(GOPATH_)/src/$(MODULE)
-	yaegi="$$($(nested) tool -n yaegi)" && GOPATH="$(CURDIR)/$(GOPATH_)" "$$yaegi" test -unrestricted $(MODULE) >.cache/yaegi.log \
-		|| { cat .cache/yaegi.log; exit 1; } # it prints what Traefik would log at DEBUG, too
-	@tail -n 1 .cache/yaegi.log
+	@yaegi="$$($(nested) tool -n yaegi)" && packages="$$(go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./...)" && \
+	for package in $$packages; do \
+		GOPATH="$(CURDIR)/$(GOPATH_)" "$$yaegi" test -unrestricted "$$package" >.cache/yaegi.log \
+			|| { cat .cache/yaegi.log; echo "FAIL $$package"; exit 1; }; \
+		echo "$$package: $$(tail -n 1 .cache/yaegi.log)"; \
+	done # the log also has what Traefik would log at DEBUG
 	@echo "== many at once in Yaegi, with the race detector (the first time it compiles Yaegi: about 2 minutes)"
 	cd $(TRAEFIK) && CGO_ENABLED=1 ../../.cache/progress -count=1 -race ./interpreted
 
@@ -66,17 +69,22 @@ end-to-end: packages progress traefik step
 	cd $(TRAEFIK) && CGO_ENABLED=0 ../../.cache/progress -count=1 -timeout 30m ./...
 
 lint: need-go lego
-	@unformatted="$$(gofmt -l *.go testdata)"; [ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted"; exit 1; }
+	@unformatted="$$(find . \( -path ./vendor -o -path ./.cache \) -prune -o -name '*.go' -exec gofmt -l {} +)" && \
+		[ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted"; exit 1; }
+	@untested="$$(go list -f '{{if not (or .TestGoFiles .XTestGoFiles)}}{{.ImportPath}}{{end}}' ./...)" && \
+		[ -z "$$untested" ] || { echo "no test file: $$untested"; exit 1; }
 	go mod tidy -diff
 	go mod vendor -o .cache/vendor && diff -r .cache/vendor vendor
-	go vet ./...
-	cd testdata/lego && go vet .
-	$(nested) vet ./...
-	staticcheck="$$($(nested) tool -n staticcheck)" && "$$staticcheck" ./... && (cd testdata/lego && "$$staticcheck" .) && cd $(TRAEFIK) && CGO_ENABLED=0 "$$staticcheck" ./...
+	staticcheck="$$($(nested) tool -n staticcheck)" && for module in . testdata/lego $(TRAEFIK)/stub/ext $(TRAEFIK); do \
+		echo "$$module"; (cd "$$module" && CGO_ENABLED=0 go vet ./... && CGO_ENABLED=0 "$$staticcheck" ./...) || exit 1; \
+	done
 
 fuzz: need-go
-	@for target in $$(go test -list '^Fuzz' . | grep '^Fuzz'); do \
-		echo "== $$target"; go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) . || exit 1; \
+	@packages="$$(go list ./...)" && for package in $$packages; do \
+		targets="$$(go test -list '^Fuzz' "$$package")" || { echo "$$targets"; exit 1; }; \
+		for target in $$(echo "$$targets" | grep '^Fuzz'); do \
+			echo "== $$package: $$target"; go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package" || exit 1; \
+		done; \
 	done
 
 soak: packages traefik

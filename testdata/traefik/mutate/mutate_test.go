@@ -215,6 +215,9 @@ func TestFilesAlikeAreRunOneAfterTheOther(t *testing.T) {
 	if err := r.of("a.go", "b.go").run(context.Background()); err != nil {
 		t.Fatal(err)
 	}
+	if len(r.mutants) != 4 {
+		t.Errorf("got %d mutants, want 4", len(r.mutants))
+	}
 	for _, m := range r.mutants {
 		if got := r.outcomes[m].Verdict; got != survived {
 			t.Errorf("%s: %s: got %s, want %s", m.file, m.change, got, survived)
@@ -268,6 +271,8 @@ func TestFilesAreNamedAsSeenFromTheRoot(t *testing.T) {
 func TestKeysOutlastCommentsAndMovedLines(t *testing.T) {
 	const before = `package p // of two words
 
+/* The first function
+is the only one. */
 func f(a, b int) (bool, int) {
 	for _, c := range []int{a, b} { // each
 		go func() {
@@ -305,7 +310,11 @@ func f(a, b int) (bool, int) {
 		}
 		list := []string{}
 		for _, m := range find(file) {
-			list = append(list, m.place.String())
+			key := m.place.String()
+			if strings.HasPrefix(m.code, "println") { // the key is to stay with its line
+				key += " in " + brief(m.code)
+			}
+			list = append(list, key)
 			if line := strings.Split(text, "\n")[m.line-1]; !strings.Contains(line, strings.Fields(m.code)[0]) {
 				t.Errorf("%s is not in line %d: %s", m.code, m.line, line)
 			}

@@ -191,16 +191,16 @@ func TestOnlyWhatMayHaveChangedIsRunAgain(t *testing.T) {
 
 func TestTestsThatFailAnyway(t *testing.T) {
 	for _, row := range []struct {
-		file, from, to string
-		want           string
+		code, file, from, to string
+		want                 string
 	}{
-		{"tiny_test.go", "got != 6", "got == 6", "TestSum"},
-		{"internal/inner/inner_test.go", "got != 2", "got == 2", "internal/inner.TestHalf"},
+		{"tiny.go", "tiny_test.go", "got != 6", "got == 6", "TestSum"},
+		{"internal/inner/inner.go", "internal/inner/inner_test.go", "got != 2", "got == 2", "internal/inner.TestHalf"},
 	} {
 		folder := copyTiny(t)
 		edit(t, filepath.Join(folder, row.file), row.from, row.to)
 		r, _ := newRunner(t, folder, "")
-		if err := r.run(context.Background()); err == nil || !strings.Contains(err.Error(), "without any change the tests don't pass: killed "+row.want+"\n") {
+		if err := r.of(row.code).run(context.Background()); err == nil || !strings.Contains(err.Error(), "without any change the tests don't pass: killed "+row.want+"\n") {
 			t.Errorf("%s: got %v", row.file, err)
 		}
 	}

@@ -25,6 +25,7 @@ nested   := cd $(TRAEFIK) && CGO_ENABLED=0 go
 
 demo: need-go
 	@echo "The demo takes half a minute. The first time it downloads 160 MB of Go modules and builds the real Traefik: about 5 minutes on 2 cores."
+	@$(nested) run ./lab/build # first: the demo needs packages of Traefik's
 	@$(nested) run ./demo
 
 test: need-go announcement packages compiled interpreted end-to-end

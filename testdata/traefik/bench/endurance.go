@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"strconv"
 	"sync"
+
+	"github.com/traefik/traefik/v3/pkg/config/dynamic"
 )
 
 // A state is what Traefik holds after a garbage collection.
@@ -91,8 +93,8 @@ func (b *bench) judgeGrowth(requests int, first, last state) {
 }
 
 // endured is the middlewares of one reload, which differ from those of the one before.
-func endured(reload int) map[string]any {
-	return map[string]any{
+func endured(reload int) map[string]*dynamic.Middleware {
+	return map[string]*dynamic.Middleware{
 		bare:      nil,
 		learning:  own(options{"mode": "learn", "ttl": fmt.Sprintf("%dh", 24+reload%2)}),
 		enforcing: own(options{"mode": "enforce", "rejectStatusCode": 403 + reload%2}),

@@ -7,11 +7,13 @@ import (
 	"os"
 	"time"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/config"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
+	"github.com/traefik/traefik/v3/pkg/config/dynamic"
 )
 
 const (
-	domain      = ".bench.example"
+	domain      = "bench.example"
 	friend      = "203.0.113.7"    // learned
 	friendRange = "203.0.113.0/24" // not as an IP: ipAllowList looks at IPs before ranges, so it would be no match in the last
 	stranger    = "198.51.100.8"
@@ -30,7 +32,7 @@ type street struct {
 
 // openStreet starts a Traefik whose routers have these middlewares, by host; nil for none. A middleware in mode
 // learn gets its router behind mutual TLS.
-func (b *bench) openStreet(ctx context.Context, static, middlewares map[string]any) (*street, error) {
+func (b *bench) openStreet(ctx context.Context, static map[string]any, middlewares map[string]*dynamic.Middleware) (*street, error) {
 	s := &street{}
 	err := s.build(ctx, b, static, middlewares)
 	if err != nil {
@@ -39,12 +41,12 @@ func (b *bench) openStreet(ctx context.Context, static, middlewares map[string]a
 	return s, nil
 }
 
-func (s *street) build(ctx context.Context, b *bench, static, middlewares map[string]any) error {
+func (s *street) build(ctx context.Context, b *bench, static map[string]any, middlewares map[string]*dynamic.Middleware) error {
 	var err error
 	if s.ca, err = lab.NewCA("Home CA"); err != nil {
 		return err
 	}
-	if s.server, err = s.ca.Issue(lab.Leaf{CommonName: "server", DNSNames: []string{"*" + domain}, Server: true}); err != nil {
+	if s.server, err = s.ca.Issue(lab.Leaf{CommonName: "server", DNSNames: []string{"*." + domain}, Server: true}); err != nil {
 		return err
 	}
 	if s.phone, err = s.ca.Issue(lab.Leaf{CommonName: "phone"}); err != nil {
@@ -88,67 +90,51 @@ func (s *street) close() error {
 }
 
 // own is a middleware of the plugin.
-func own(o options) map[string]any {
-	return map[string]any{"plugin": map[string]any{"mtlsallowlist": o}}
+func own(o options) *dynamic.Middleware { return config.Plugin("mtlsallowlist", o) }
+
+// allowing is Traefik's own middleware that lets these ranges in.
+func allowing(ranges []string) *dynamic.Middleware {
+	return &dynamic.Middleware{IPAllowList: &dynamic.IPAllowList{SourceRange: ranges}}
 }
 
-func (s *street) dynamic(middlewares map[string]any) (map[string]any, error) {
+func (s *street) dynamic(middlewares map[string]*dynamic.Middleware) (*dynamic.Configuration, error) {
 	key, err := lab.KeyPEM(s.server)
 	if err != nil {
 		return nil, err
 	}
-	routers, used := map[string]any{}, map[string]any{}
-	for host, middleware := range middlewares {
-		for _, entryPoint := range []string{"web", "websecure"} {
-			router := map[string]any{
-				"entryPoints": []string{entryPoint},
-				"rule":        "Host(`" + host + domain + "`)",
-				"service":     "backend",
-			}
-			if entryPoint == "websecure" {
-				router["tls"] = map[string]any{}
-				if learns(middleware) {
-					router["tls"] = map[string]any{"options": mtls}
-				}
-			}
-			if middleware != nil {
-				router["middlewares"] = []string{host}
-				used[host] = middleware
-			}
-			routers[host+"-"+entryPoint] = router
-		}
+	site := config.Site{
+		Domain:      domain,
+		Others:      map[string]*dynamic.Middleware{},
+		Services:    map[string]string{"backend": s.backend.url()},
+		TLS:         map[string]string{mtls: "RequireAndVerifyClientCert"},
+		CA:          string(s.ca.PEM()),
+		Certificate: string(lab.CertPEM(s.server)),
+		Key:         string(key),
 	}
-	clientAuth := map[string]any{"clientAuthType": "RequireAndVerifyClientCert", "caFiles": []string{string(s.ca.PEM())}}
-	server := map[string]any{"url": s.backend.url()}
-	certificate := map[string]any{"certFile": string(lab.CertPEM(s.server)), "keyFile": string(key)}
-	return map[string]any{
-		"http": map[string]any{
-			"routers":     routers,
-			"middlewares": used,
-			"services":    map[string]any{"backend": map[string]any{"loadBalancer": map[string]any{"servers": []any{server}}}},
-		},
-		"tls": map[string]any{
-			"options": map[string]any{mtls: map[string]any{"clientAuth": clientAuth}},
-			"stores":  map[string]any{"default": map[string]any{"defaultCertificate": certificate}},
-		},
-	}, nil
-}
-
-func learns(middleware any) bool {
-	m, _ := middleware.(map[string]any)
-	plugins, _ := m["plugin"].(map[string]any)
-	o, _ := plugins["mtlsallowlist"].(options)
-	return o["mode"] == "learn"
+	for host, middleware := range middlewares {
+		route := config.Route{Host: host, Service: "backend"}
+		if middleware != nil {
+			site.Others[host] = middleware
+			route.Middleware = host
+			if middleware.Plugin["mtlsallowlist"]["mode"] == "learn" {
+				route.TLS = mtls
+			}
+		}
+		plain := route
+		plain.EntryPoint = "web"
+		site.Routes = append(site.Routes, route, plain)
+	}
+	return site.Dynamic(), nil
 }
 
 // plain and secure are the ways to a host for a client without a certificate; proving, for the phone.
 func (s *street) plain(host, from string, want int) address {
-	return address{target: s.traefik.Addr("web"), host: host + domain, from: from, want: want}
+	return address{target: s.traefik.Addr("web"), host: host + "." + domain, from: from, want: want}
 }
 
 func (s *street) secure(host, from string, want int) address {
 	config := &tls.Config{RootCAs: s.ca.Pool(), NextProtos: []string{"http/1.1"}}
-	return address{target: s.traefik.Addr("websecure"), host: host + domain, from: from, want: want, tls: config}
+	return address{target: s.traefik.Addr("websecure"), host: host + "." + domain, from: from, want: want, tls: config}
 }
 
 func (s *street) proving(host, from string, want int) address {

@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/config"
+	"github.com/traefik/traefik/v3/pkg/config/dynamic"
 )
 
 // The routers that are compared, by host.
@@ -36,12 +39,12 @@ type lane struct {
 func measureTraefik(ctx context.Context, b *bench) (err error) {
 	short := append(sourceRanges(3), friendRange)
 	long := append(sourceRanges(b.listed-1), friendRange)
-	s, err := b.openStreet(ctx, nil, map[string]any{
+	s, err := b.openStreet(ctx, nil, map[string]*dynamic.Middleware{
 		bare:        nil,
-		listing:     map[string]any{"ipAllowList": map[string]any{"sourceRange": short}},
-		nothing:     map[string]any{"plugin": map[string]any{"nothing": map[string]any{}}},
+		listing:     allowing(short),
+		nothing:     config.Plugin("nothing", options{}),
 		enforcing:   own(options{"mode": "enforce"}),
-		longListing: map[string]any{"ipAllowList": map[string]any{"sourceRange": long}},
+		longListing: allowing(long),
 		longRange:   own(options{"mode": "enforce", "store": "other", "sourceRange": long}),
 		learning:    own(options{"mode": "learn"}),
 	})
@@ -159,7 +162,7 @@ func (b *bench) reportLanes(lanes []*lane) {
 // measureLatency finds how long after a proof was answered a new client, at the same address, has its first answer of
 // a hidden router.
 func measureLatency(ctx context.Context, b *bench) (err error) {
-	s, err := b.openStreet(ctx, nil, map[string]any{
+	s, err := b.openStreet(ctx, nil, map[string]*dynamic.Middleware{
 		bare:      nil,
 		enforcing: own(options{"mode": "enforce"}),
 		learning:  own(options{"mode": "learn", "maxIPs": b.openings}),

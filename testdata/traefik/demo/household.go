@@ -4,11 +4,14 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"time"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/config"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
+	"github.com/traefik/traefik/v3/pkg/config/dynamic"
 )
 
 const (
@@ -27,16 +30,16 @@ const announced, direct = "websecure", "direct"
 // A service is one program at home, at its own host under the domain.
 type service struct {
 	host, name, note string
-	guard            map[string]any // the plugin's options; nil: no middleware
+	guard            config.Options // the plugin's options; nil: no middleware
 	tls              string         // TLS options; empty: the default ones
 }
 
 func services() []service {
 	return []service{
-		{"ha", "Home Assistant", "asks for a client certificate", map[string]any{"mode": "learn", "maxIPsPerIdentity": 1}, phones},
-		{"photos", "Photos", "hidden", map[string]any{"mode": "enforce"}, ""},
-		{"files", "Files", "hidden", map[string]any{"mode": "enforce", "identities": "cn:" + alice}, ""},
-		{"allowlist", "Status page", "asks for a client certificate", map[string]any{"mode": "status"}, phones},
+		{"ha", "Home Assistant", "asks for a client certificate", config.Options{"mode": "learn", "maxIPsPerIdentity": 1}, phones},
+		{"photos", "Photos", "hidden", config.Options{"mode": "enforce"}, ""},
+		{"files", "Files", "hidden", config.Options{"mode": "enforce", "identities": "cn:" + alice}, ""},
+		{"allowlist", "Status page", "asks for a client certificate", config.Options{"mode": "status"}, phones},
 	}
 }
 
@@ -152,58 +155,46 @@ func (h *household) write(name string, data []byte) error {
 
 // dynamic is Traefik's dynamic configuration: per service one router on each entry point, each of which has a
 // store of its own.
-func (h *household) dynamic() map[string]any {
-	routers, middlewares, backends := map[string]any{}, map[string]any{}, map[string]any{}
+func (h *household) dynamic() *dynamic.Configuration {
+	site := config.Site{
+		Domain:      domain,
+		Plugins:     map[string]config.Options{},
+		Services:    map[string]string{},
+		TLS:         map[string]string{phones: "RequireAndVerifyClientCert"},
+		CA:          "ca.pem",
+		Certificate: "server.pem",
+		Key:         "server.pem",
+	}
+	for host, backend := range h.backends {
+		site.Services[host] = backend.URL()
+	}
 	for _, s := range h.services {
-		service := s.host
-		if s.answersItself() {
-			service = "noop@internal"
-		} else {
-			server := map[string]any{"url": h.backends[s.host].URL()}
-			backends[s.host] = map[string]any{"loadBalancer": map[string]any{"servers": []any{server}}}
-		}
 		for _, entryPoint := range []string{announced, direct} {
-			name := s.host
-			if entryPoint == direct {
-				name += "-direct"
-			}
-			router := map[string]any{
-				"entryPoints": []string{entryPoint},
-				"rule":        "Host(`" + s.host + "." + domain + "`)",
-				"service":     service,
-				"tls":         map[string]any{},
-			}
-			if s.tls != "" {
-				router["tls"] = map[string]any{"options": s.tls}
+			route := config.Route{Host: s.host, TLS: s.tls, EntryPoint: entryPoint}
+			if s.answersItself() {
+				route.Service = "noop@internal"
 			}
 			if s.guard != nil {
-				router["middlewares"] = []string{name}
-				middlewares[name] = map[string]any{"plugin": map[string]any{"mtlsallowlist": h.options(s.guard, entryPoint)}}
+				route.Middleware = s.host
+				if entryPoint == direct {
+					route.Middleware += "-direct"
+				}
+				site.Plugins[route.Middleware] = h.options(s.guard, entryPoint)
 			}
-			routers[name] = router
+			site.Routes = append(site.Routes, route)
 		}
 	}
-	clientAuth := map[string]any{"clientAuthType": "RequireAndVerifyClientCert", "caFiles": []string{"ca.pem"}}
-	certificate := map[string]any{"certFile": "server.pem", "keyFile": "server.pem"}
-	return map[string]any{
-		"http": map[string]any{"routers": routers, "middlewares": middlewares, "services": backends},
-		"tls": map[string]any{
-			"options": map[string]any{phones: map[string]any{"clientAuth": clientAuth}},
-			"stores":  map[string]any{"default": map[string]any{"defaultCertificate": certificate}},
-		},
-	}
+	return site.Dynamic()
 }
 
 // options completes a guard's options for an entry point.
-func (h *household) options(guard map[string]any, entryPoint string) map[string]any {
-	options := map[string]any{"store": "home"}
+func (h *household) options(guard config.Options, entryPoint string) config.Options {
+	options := config.Options{"store": "home"}
 	if guard["mode"] == "learn" {
 		options["ttl"] = h.ttl
 		options["stateFile"] = filepath.Join(h.dir, entryPoint+".json")
 	}
-	for key, value := range guard {
-		options[key] = value
-	}
+	maps.Copy(options, guard)
 	if entryPoint == direct {
 		options["store"] = "direct"
 		if guard["mode"] == "learn" {

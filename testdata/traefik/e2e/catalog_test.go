@@ -19,7 +19,9 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/config"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
+	"github.com/traefik/traefik/v3/pkg/config/dynamic"
 )
 
 const (
@@ -203,9 +205,9 @@ func (d *delivery) start(t *testing.T, own, other string) (answers string, log *
 func (d *delivery) launch(t *testing.T, own, other string, abort bool) (*lab.Traefik, error) {
 	t.Helper()
 	h := plain(nil, nil)
-	h.routes[2].middleware = ""
-	h.routes = append(h.routes, route{host: "other", service: "files", middleware: "other"}, route{host: "files", path: "/hidden", middleware: "enforce"})
-	h.others = map[string]any{"other": map[string]any{"plugin": map[string]any{"nothing": map[string]any{"any": "thing"}}}}
+	h.Routes[2].Middleware = ""
+	h.Routes = append(h.Routes, route{Host: "other", Service: "files", Middleware: "other"}, route{Host: "files", Path: "/hidden", Middleware: "enforce"})
+	h.Others = map[string]*dynamic.Middleware{"other": config.Plugin("nothing", options{"any": "thing"})}
 	plugin := func(module, hash string) map[string]any {
 		descriptor := map[string]any{"moduleName": module, "version": "v0.1.0"}
 		if hash != "" {

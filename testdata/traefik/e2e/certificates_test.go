@@ -9,7 +9,9 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/config"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
+	"github.com/traefik/traefik/v3/pkg/config/dynamic"
 )
 
 // script returns the path of a file in examples/.
@@ -40,12 +42,11 @@ func run(t *testing.T, c *exec.Cmd) {
 }
 
 // verifiedBy is h with the CA in that file, instead of the home's, where certificates are required.
-func verifiedBy(t *testing.T, h household, file string) map[string]any {
+func verifiedBy(t *testing.T, h household, file string) *dynamic.Configuration {
 	t.Helper()
-	dynamic := h.dynamic(t)
-	set := dynamic["tls"].(map[string]any)["options"].(map[string]any)["verified"].(map[string]any)
-	set["clientAuth"].(map[string]any)["caFiles"] = []string{file}
-	return dynamic
+	configuration := h.dynamic(t)
+	configuration.TLS.Options["verified"] = config.ClientAuth("RequireAndVerifyClientCert", file)
+	return configuration
 }
 
 func pair(t *testing.T, dir, name string) *tls.Certificate {

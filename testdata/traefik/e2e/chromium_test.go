@@ -90,7 +90,7 @@ func family(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := watched(options{"store": store, "maxIPs": 6, "stateFile": path}, options{"store": store}, options{"store": store})
-	h.routes[len(h.routes)-1].tls = "verified"
+	h.Routes[len(h.Routes)-1].TLS = "verified"
 	h.live(t)
 	phone := issue(t, lab.Leaf{CommonName: "alice-phone", DNSNames: []string{"phone.alice.home.example"}})
 	walk(t, step{"203.0.113.7", phone, "ha", "200"})

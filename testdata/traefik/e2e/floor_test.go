@@ -14,10 +14,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/config"
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
+	"github.com/traefik/traefik/v3/pkg/config/dynamic"
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
-
-	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
 )
 
 // These tests attack Traefik itself: they say why the readme asks for its version. In an older one they fail.
@@ -108,22 +109,19 @@ func startTunnel(t *testing.T) *recorder {
 }
 
 // guarded is a household with a service of which "/hidden" has the enforcer, and everything else no middleware at all.
-func guarded(t *testing.T, service *recorder) map[string]any {
+func guarded(t *testing.T, service *recorder) *dynamic.Configuration {
 	t.Helper()
 	h := plain(nil, nil)
-	h.routes = append(h.routes, route{host: "beside"}, route{host: "beside", path: "/hidden", middleware: "enforce"})
+	h.Routes = append(h.Routes, route{Host: "beside"}, route{Host: "beside", Path: "/hidden", Middleware: "enforce"})
 	configuration := h.dynamic(t)
-	services := configuration["http"].(map[string]any)["services"].(map[string]any)
-	services["beside"] = map[string]any{"loadBalancer": map[string]any{"servers": []any{map[string]any{"url": service.URL}}}}
+	configuration.HTTP.Services["beside"] = config.Service(service.URL)
 	return configuration
 }
 
 // TestNobodyTunnelsPastTheEnforcer is about CVE-2026-88008.
 func TestNobodyTunnelsPastTheEnforcer(t *testing.T) {
 	service := startTunnel(t)
-	if err := home.traefik.Configure(guarded(t, service)); err != nil {
-		t.Fatal(err)
-	}
+	live(t, guarded(t, service))
 	const host = "beside.home.example"
 	for _, row := range []struct {
 		name    string
@@ -184,9 +182,7 @@ func (r *resumed) Read(p []byte) (int, error) { return r.reader.Read(p) }
 // TestATargetWithoutALeadingSlashGetsNowhere is about CVE-2026-88009.
 func TestATargetWithoutALeadingSlashGetsNowhere(t *testing.T) {
 	service := startRecorder(t)
-	if err := home.traefik.Configure(guarded(t, service)); err != nil {
-		t.Fatal(err)
-	}
+	live(t, guarded(t, service))
 	const host = "beside.home.example"
 	for _, target := range []string{
 		"http:http://beside.home.example/hidden",
@@ -275,18 +271,15 @@ func TestATrailerIsNoHeader(t *testing.T) {
 	service := startRecorder(t)
 	h := plain(options{"proof": "request", "identityHeader": "X-User"}, options{"ipStrategy": options{"depth": 1}})
 	// Behind a middleware that reads the body first, the trailers are there before the others are asked.
-	h.others = map[string]any{"buffer": map[string]any{"retry": map[string]any{"attempts": 2, "status": []string{"502"}, "retryNonIdempotentMethod": true}}}
-	h.routes[0].tls = ""
-	for i := range h.routes {
-		h.routes[i].middleware = "buffer " + h.routes[i].middleware
+	h.Others = map[string]*dynamic.Middleware{"buffer": {Retry: &dynamic.Retry{Attempts: 2, Status: []string{"502"}, RetryNonIdempotentMethod: true}}}
+	h.Routes[0].TLS = ""
+	for i := range h.Routes {
+		h.Routes[i].Middleware = "buffer " + h.Routes[i].Middleware
 	}
-	h.routes = append(h.routes, route{host: "open", middleware: "buffer"})
+	h.Routes = append(h.Routes, route{Host: "open", Middleware: "buffer"})
 	configuration := h.dynamic(t)
-	services := configuration["http"].(map[string]any)["services"].(map[string]any)
-	services["open"] = map[string]any{"loadBalancer": map[string]any{"servers": []any{map[string]any{"url": service.URL}}}}
-	if err := home.traefik.Configure(configuration); err != nil {
-		t.Fatal(err)
-	}
+	configuration.HTTP.Services["open"] = config.Service(service.URL)
+	live(t, configuration)
 	walk(t, step{"203.0.113.7", nil, "ha", "403"})
 	if got := send(t, client(t, "203.0.113.7", nil), http.MethodGet, "https://ha.home.example/", "", "X-User: alice").Status; got != 200 {
 		t.Fatalf("with the header: got %d, want 200", got) // so it is the trailer that counts for nothing

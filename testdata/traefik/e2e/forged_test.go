@@ -68,7 +68,7 @@ func TestForgedHeadersPlantNothing(t *testing.T) {
 
 func TestNoHeaderIsAProof(t *testing.T) {
 	h := plain(nil, nil)
-	h.routes[0].tls = "ifgiven"
+	h.Routes[0].TLS = "ifgiven"
 	h.live(t)
 	pem := strings.ReplaceAll(string(lab.CertPEM(home.phone)), "\n", "")
 	c := client(t, "203.0.113.7", nil)
@@ -83,7 +83,7 @@ func TestNoHeaderIsAProof(t *testing.T) {
 func TestAPROXYHeaderFromAnUntrustedAddressTellsNothing(t *testing.T) {
 	h := plain(nil, nil)
 	// This entry point trusts no PROXY header; the learned address is announced there as well.
-	h.routes[1].entryPoint = "proxied"
+	h.Routes[1].EntryPoint = "proxied"
 	h.live(t)
 	walk(t, step{"203.0.113.7", &home.phone, "ha", "200"}, step{"203.0.113.7", nil, "files", "200"})
 	c := keep(t, lab.ClientOptions{From: "203.0.113.7", Target: home.traefik.Addr("proxied")})
@@ -95,7 +95,7 @@ func TestAPROXYHeaderFromAnUntrustedAddressTellsNothing(t *testing.T) {
 // TestBehindAnHTTPProxy is about an entry point that trusts X-Forwarded-For from loopback, as from a CDN.
 func TestBehindAnHTTPProxy(t *testing.T) {
 	h := plain(nil, options{"ipStrategy": options{"depth": 1}})
-	h.routes[1].entryPoint = "proxied"
+	h.Routes[1].EntryPoint = "proxied"
 	h.live(t)
 	walk(t, step{"203.0.113.7", &home.phone, "ha", "200"})
 	proxy := keep(t, lab.ClientOptions{Target: home.traefik.Addr("proxied")})

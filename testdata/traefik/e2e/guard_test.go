@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
+	"github.com/traefik/traefik/v3/pkg/config/dynamic"
 )
 
 // everywhere asks for all that the page answers to, and tries to revoke. It returns the statuses, without repetitions.
@@ -65,8 +66,8 @@ func TestWithoutAProofThePageShowsNothing(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			h := watched(nil, nil, row.page)
-			page := &h.routes[len(h.routes)-1]
-			page.tls, page.entryPoint = row.tls, row.entryPoint
+			page := &h.Routes[len(h.Routes)-1]
+			page.TLS, page.EntryPoint = row.tls, row.entryPoint
 			h.live(t)
 			walk(t, step{"203.0.113.7", &home.phone, "ha", "200"})
 			headers := []string{"Accept: text/html"}
@@ -107,7 +108,7 @@ func TestWhoLooksAtThePageIsNotLearned(t *testing.T) {
 		{options{"proof": "request", "identityHeader": "X-User"}, "", nil},
 	} {
 		h := watched(nil, nil, row.page)
-		h.routes[len(h.routes)-1].tls = row.tls
+		h.Routes[len(h.Routes)-1].TLS = row.tls
 		h.live(t)
 		walk(t, step{"203.0.113.7", &home.phone, "ha", "200"})
 		c := client(t, "198.51.100.7", row.certificate)
@@ -127,11 +128,11 @@ func TestBehindBasicAuthAClientCantForgeTheUser(t *testing.T) {
 	for _, header := range []string{"X-Forwarded-User", "X-WebAuth-User"} { // Go writes the second, as in Traefik's documentation, otherwise
 		t.Run(header, func(t *testing.T) {
 			h := watched(nil, nil, options{"proof": "request", "identityHeader": header, "identities": "header:alice"})
-			h.others = map[string]any{"users": map[string]any{"basicAuth": map[string]any{
-				"users": []string{"alice" + password, "mallory" + password}, "headerField": header,
+			h.Others = map[string]*dynamic.Middleware{"users": {BasicAuth: &dynamic.BasicAuth{
+				Users: dynamic.Users{"alice" + password, "mallory" + password}, HeaderField: header,
 			}}}
-			page := &h.routes[len(h.routes)-1]
-			page.middleware, page.tls = "users page", ""
+			page := &h.Routes[len(h.Routes)-1]
+			page.Middleware, page.TLS = "users page", ""
 			h.live(t)
 			walk(t, step{"203.0.113.7", &home.phone, "ha", "200"})
 			for _, row := range []struct {

@@ -3,17 +3,19 @@
 package e2e
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/config"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
+	"github.com/traefik/traefik/v3/pkg/config/dynamic"
 )
 
 // home is what all tests share: one Traefik, which each test configures anew with stores of its own, and what
@@ -108,90 +110,51 @@ func furnish() error {
 	return nil
 }
 
-type options = map[string]any
+type (
+	options = config.Options
+	route   = config.Route
+)
 
-// A route leads from a host to the service with the name of the host's first label, unless it names another.
-type route struct {
-	host       string // without .home.example
-	path       string // that paths begin with; empty: any
-	service    string // default host
-	middleware string
-	tls        string // TLS options; empty: the default ones
-	entryPoint string // default websecure
-}
-
-// household is a dynamic configuration in few words.
-type household struct {
-	middlewares map[string]options // the plugin's, by name; each gets a store of the test's own
-	others      map[string]any     // other middlewares
-	routes      []route
-}
+// household is a configuration of the home's Traefik.
+type household struct{ config.Site }
 
 // live makes h Traefik's configuration.
 func (h household) live(t *testing.T) {
 	t.Helper()
-	if err := home.traefik.Configure(h.dynamic(t)); err != nil {
+	live(t, h.dynamic(t))
+}
+
+func live(t *testing.T, configuration *dynamic.Configuration) {
+	t.Helper()
+	if err := home.traefik.Configure(configuration); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func (h household) dynamic(t *testing.T) map[string]any {
-	middlewares, routers, services := map[string]any{}, map[string]any{}, map[string]any{}
-	for name, middleware := range h.others {
-		middlewares[name] = middleware
+// dynamic completes h: each middleware of the plugin gets a store of the test's own.
+func (h household) dynamic(t *testing.T) *dynamic.Configuration {
+	site := h.Site
+	site.Domain = "home.example"
+	site.Plugins = map[string]options{}
+	for name, given := range h.Plugins {
+		site.Plugins[name] = options{"store": storeOf(t, "default")}
+		maps.Copy(site.Plugins[name], given)
 	}
-	for name, given := range h.middlewares {
-		own := options{"store": storeOf(t, "default")}
-		for key, value := range given {
-			own[key] = value
-		}
-		middlewares[name] = map[string]any{"plugin": map[string]any{"mtlsallowlist": own}}
-	}
-	for i, r := range h.routes {
-		router := map[string]any{"rule": "Host(`" + r.host + ".home.example`)", "service": cmp.Or(r.service, r.host), "entryPoints": []string{cmp.Or(r.entryPoint, "websecure")}}
-		if r.path != "" {
-			router["rule"] = fmt.Sprint(router["rule"], " && PathPrefix(`", r.path, "`)")
-		}
-		if r.middleware != "" {
-			router["middlewares"] = strings.Fields(r.middleware)
-		}
-		switch {
-		case r.entryPoint == "web" || r.entryPoint == "proxied":
-			// without TLS
-		case r.tls != "":
-			router["tls"] = map[string]any{"options": r.tls}
-		default:
-			router["tls"] = map[string]any{}
-		}
-		routers[fmt.Sprint(r.host, i)] = router
-	}
+	site.Services = map[string]string{}
 	for name, backend := range home.backends {
-		services[name] = map[string]any{"loadBalancer": map[string]any{"servers": []any{map[string]any{"url": backend.URL()}}}}
+		site.Services[name] = backend.URL()
 	}
-	return map[string]any{
-		"http": map[string]any{"middlewares": middlewares, "routers": routers, "services": services},
-		"tls":  tlsSettings(),
-	}
-}
-
-// tlsSettings names a set of TLS options for each way in which Traefik deals with client certificates.
-func tlsSettings() map[string]any {
-	sets := map[string]any{}
-	for name, clientAuthType := range map[string]string{
+	// A set of TLS options for each way in which Traefik deals with client certificates.
+	site.TLS = map[string]string{
 		"verified": "RequireAndVerifyClientCert",
 		"ifgiven":  "VerifyClientCertIfGiven",
 		"any":      "RequireAnyClientCert",
 		"request":  "RequestClientCert",
 		"none":     "NoClientCert",
-	} {
-		clientAuth := map[string]any{"clientAuthType": clientAuthType, "caFiles": []string{filepath.Join(home.dir, "ca.pem")}}
-		sets[name] = map[string]any{"clientAuth": clientAuth}
 	}
-	certificate := map[string]any{"certFile": filepath.Join(home.dir, "server.pem"), "keyFile": filepath.Join(home.dir, "server-key.pem")}
-	return map[string]any{
-		"options": sets,
-		"stores":  map[string]any{"default": map[string]any{"defaultCertificate": certificate}},
-	}
+	site.CA = filepath.Join(home.dir, "ca.pem")
+	site.Certificate, site.Key = filepath.Join(home.dir, "server.pem"), filepath.Join(home.dir, "server-key.pem")
+	return site.Dynamic()
 }
 
 // runs numbers the tests, so that one that is run twice has new stores.
@@ -216,21 +179,15 @@ func storeOf(t *testing.T, name string) string {
 
 // plain is the household of most tests: Home Assistant behind mutual TLS, photos and files hidden.
 func plain(learner, enforcer options) household {
-	with := func(base, more options) options {
-		for key, value := range more {
-			base[key] = value
-		}
-		return base
-	}
-	return household{
-		middlewares: map[string]options{
-			"learn":   with(options{"mode": "learn"}, learner),
-			"enforce": with(options{"mode": "enforce"}, enforcer),
+	learn, enforce := options{"mode": "learn"}, options{"mode": "enforce"}
+	maps.Copy(learn, learner)
+	maps.Copy(enforce, enforcer)
+	return household{config.Site{
+		Plugins: map[string]options{"learn": learn, "enforce": enforce},
+		Routes: []route{
+			{Host: "ha", Middleware: "learn", TLS: "verified"},
+			{Host: "photos", Middleware: "enforce"},
+			{Host: "files", Middleware: "enforce"},
 		},
-		routes: []route{
-			{host: "ha", middleware: "learn", tls: "verified"},
-			{host: "photos", middleware: "enforce"},
-			{host: "files", middleware: "enforce"},
-		},
-	}
+	}}
 }

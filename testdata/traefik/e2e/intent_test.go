@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/browser"
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/config"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
 )
 
@@ -76,11 +77,9 @@ func startSite(t *testing.T, host string, pages map[string]string) string {
 // liveInFrontOf makes h live, with service for Home Assistant.
 func (h household) liveInFrontOf(t *testing.T, service string) {
 	t.Helper()
-	dynamic := h.dynamic(t)
-	dynamic["http"].(map[string]any)["services"].(map[string]any)["ha"] = map[string]any{"loadBalancer": map[string]any{"servers": []any{map[string]any{"url": service}}}}
-	if err := home.traefik.Configure(dynamic); err != nil {
-		t.Fatal(err)
-	}
+	configuration := h.dynamic(t)
+	configuration.HTTP.Services["ha"] = config.Service(service)
+	live(t, configuration)
 }
 
 // bySites are ways in which a page of another site has a browser ask the learner, as HTML with %s for the URL.

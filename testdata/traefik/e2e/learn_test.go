@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/config"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
 )
 
@@ -98,13 +99,13 @@ func TestARestartForgets(t *testing.T) {
 }
 
 func TestEitherLearnsWithAProofAndEnforcesWithout(t *testing.T) {
-	h := household{
-		middlewares: map[string]options{
+	h := household{config.Site{
+		Plugins: map[string]options{
 			"either":  {"mode": "either", "identities": "cn:phone"},
 			"enforce": {"mode": "enforce"},
 		},
-		routes: []route{{host: "ha", middleware: "either", tls: "ifgiven"}, {host: "photos", middleware: "enforce"}},
-	}
+		Routes: []route{{Host: "ha", Middleware: "either", TLS: "ifgiven"}, {Host: "photos", Middleware: "enforce"}},
+	}}
 	h.live(t)
 	tablet := issue(t, lab.Leaf{CommonName: "tablet"})
 	walk(t,

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/config"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
 )
 
@@ -40,8 +41,8 @@ func TestAFloodOfAddressesKeepsTheLimit(t *testing.T) {
 
 func TestMaxIPsPerIdentityReplacesADevicesOldAddress(t *testing.T) {
 	h := plain(options{"maxIPsPerIdentity": 1}, nil)
-	h.middlewares["tablets"] = options{"mode": "enforce", "identities": "cn:tablet"}
-	h.routes[2].middleware = "tablets"
+	h.Plugins["tablets"] = options{"mode": "enforce", "identities": "cn:tablet"}
+	h.Routes[2].Middleware = "tablets"
 	h.live(t)
 	tablet := issue(t, lab.Leaf{CommonName: "tablet"})
 	walk(t,
@@ -105,13 +106,13 @@ func TestIdentitiesMatchByKind(t *testing.T) {
 	} {
 		t.Run(row.identities, func(t *testing.T) {
 			h := plain(options{"identities": row.identities}, nil)
-			h.middlewares["all"] = options{"mode": "learn", "store": storeOf(t, "all")}
-			h.middlewares["some"] = options{"mode": "enforce", "store": storeOf(t, "all"), "identities": row.identities}
-			h.routes[2] = route{host: "files", middleware: "some"}
+			h.Plugins["all"] = options{"mode": "learn", "store": storeOf(t, "all")}
+			h.Plugins["some"] = options{"mode": "enforce", "store": storeOf(t, "all"), "identities": row.identities}
+			h.Routes[2] = route{Host: "files", Middleware: "some"}
 			h.live(t)
 			walk(t, step{"203.0.113.7", device, "ha", row.want}, step{"203.0.113.7", nil, "photos", row.want})
 			// The same patterns on an enforcer, with a learner that takes everybody.
-			h.routes[0].middleware = "all"
+			h.Routes[0].Middleware = "all"
 			h.live(t)
 			walk(t, step{"203.0.113.7", device, "ha", "200"}, step{"203.0.113.7", nil, "files", row.want})
 		})
@@ -120,14 +121,14 @@ func TestIdentitiesMatchByKind(t *testing.T) {
 
 func TestStoresDontSeeEachOther(t *testing.T) {
 	family, guests := storeOf(t, "family"), storeOf(t, "guests")
-	h := household{
-		middlewares: map[string]options{
+	h := household{config.Site{
+		Plugins: map[string]options{
 			"learn":  {"mode": "learn", "store": guests},
 			"family": {"mode": "enforce", "store": family},
 			"both":   {"mode": "enforce", "store": family + ", " + guests},
 		},
-		routes: []route{{host: "ha", middleware: "learn", tls: "verified"}, {host: "photos", middleware: "family"}, {host: "files", middleware: "both"}},
-	}
+		Routes: []route{{Host: "ha", Middleware: "learn", TLS: "verified"}, {Host: "photos", Middleware: "family"}, {Host: "files", Middleware: "both"}},
+	}}
 	h.live(t)
 	walk(t, step{"203.0.113.7", &home.phone, "ha", "200"}, step{"203.0.113.7", nil, "photos", "403"}, step{"203.0.113.7", nil, "files", "200"})
 }

@@ -21,8 +21,8 @@ func TestACertificateOfManyNames(t *testing.T) {
 	walk(t, step{"203.0.113.7", cluster, "ha", "200"}, step{"203.0.113.8", &home.phone, "ha", "403"}, step{"203.0.113.7", nil, "photos", "200"})
 	for _, when := range []string{"learned", "restarted"} {
 		for identities, want := range map[string]string{"cn:cluster": "200", "dns:host-000.home.example": "200", "sha256:" + fingerprint(*cluster): "200", "dns:host-199.home.example": "403"} {
-			h.middlewares["some"] = options{"mode": "enforce", "identities": identities}
-			h.routes[2] = route{host: "files", middleware: "some"}
+			h.Plugins["some"] = options{"mode": "enforce", "identities": identities}
+			h.Routes[2] = route{Host: "files", Middleware: "some"}
 			h.live(t)
 			if got := status(client(t, "203.0.113.7", nil), "files"); got != want {
 				t.Errorf("%s: an enforcer for %s answers %s, want %s", when, identities, got, want)

@@ -35,11 +35,11 @@ const pageURL = "https://allowlist.home.example"
 // watched is the plain household with a status page on a host of its own, for who has a certificate.
 func watched(learner, enforcer, page options) household {
 	h := plain(learner, enforcer)
-	h.middlewares["page"] = options{"mode": "status"}
+	h.Plugins["page"] = options{"mode": "status"}
 	for key, value := range page {
-		h.middlewares["page"][key] = value
+		h.Plugins["page"][key] = value
 	}
-	h.routes = append(h.routes, route{host: "allowlist", service: "noop@internal", middleware: "page", tls: "ifgiven"})
+	h.Routes = append(h.Routes, route{Host: "allowlist", Service: "noop@internal", Middleware: "page", TLS: "ifgiven"})
 	return h
 }
 

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
+	"github.com/traefik/traefik/v3/pkg/config/dynamic"
 )
 
 var link = regexp.MustCompile(`<a href="([^"]*)">`)
@@ -74,11 +75,11 @@ func TestWhereThePageStands(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			h := watched(nil, nil, nil)
-			page := &h.routes[len(h.routes)-1]
-			page.path = row.path
+			page := &h.Routes[len(h.Routes)-1]
+			page.Path = row.path
 			if row.strip != "" {
-				page.middleware = "strip page"
-				h.others = map[string]any{"strip": map[string]any{"stripPrefix": map[string]any{"prefixes": []string{row.strip}}}}
+				page.Middleware = "strip page"
+				h.Others = map[string]*dynamic.Middleware{"strip": {StripPrefix: &dynamic.StripPrefix{Prefixes: []string{row.strip}}}}
 			}
 			h.live(t)
 			for _, http2 := range []bool{false, true} {
@@ -136,11 +137,11 @@ func read(t *testing.T, c *lab.Client, asked, stands string) {
 // doesn't.
 func TestForgedPrefixesLeadNowhereElse(t *testing.T) {
 	h := watched(nil, nil, options{"proof": "request"})
-	page := &h.routes[len(h.routes)-1]
-	page.tls = ""
+	page := &h.Routes[len(h.Routes)-1]
+	page.TLS = ""
 	trusting := *page
-	trusting.entryPoint = "proxied"
-	h.routes = append(h.routes, trusting)
+	trusting.EntryPoint = "proxied"
+	h.Routes = append(h.Routes, trusting)
 	h.live(t)
 	for base, c := range map[string]*lab.Client{
 		pageURL:                         client(t, "198.51.100.1", nil),

@@ -16,9 +16,9 @@ import (
 // come from loopback addresses.
 func overQUIC(learner, enforcer options) household {
 	h := plain(learner, enforcer)
-	h.middlewares["learn"]["allowPrivate"] = true
-	for i := range h.routes {
-		h.routes[i].entryPoint = "quic"
+	h.Plugins["learn"]["allowPrivate"] = true
+	for i := range h.Routes {
+		h.Routes[i].EntryPoint = "quic"
 	}
 	return h
 }
@@ -132,7 +132,7 @@ func TestAProofOverQUICOpensOverQUICAndTCP(t *testing.T) {
 // TestBehindARelayQUICHasTheRelaysAddress is about an entry point behind one that speaks the PROXY protocol, over TCP.
 func TestBehindARelayQUICHasTheRelaysAddress(t *testing.T) {
 	h := overQUIC(nil, nil)
-	delete(h.middlewares["learn"], "allowPrivate")
+	delete(h.Plugins["learn"], "allowPrivate")
 	h.live(t)
 	relayed := func(certificate *tls.Certificate, host, want string) {
 		t.Helper()
@@ -186,7 +186,7 @@ func TestNothingIsLearnedOverQUICWithoutAVerifiedCertificate(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			h := overQUIC(nil, nil)
-			h.routes[0].tls = row.tls
+			h.Routes[0].TLS = row.tls
 			h.live(t)
 			got := ""
 			conn, err := caller{bind: "127.0.0.2", tls: tlsConfig(row.certificate), sni: "ha"}.dial(t)
@@ -208,7 +208,7 @@ func TestNothingIsLearnedOverQUICWithoutAVerifiedCertificate(t *testing.T) {
 
 func TestTLSOptionsThatDisagreeForOneHostOverQUIC(t *testing.T) {
 	h := overQUIC(nil, nil)
-	h.routes = append(h.routes, route{host: "ha", middleware: "learn", tls: "none", entryPoint: "quic"})
+	h.Routes = append(h.Routes, route{Host: "ha", Middleware: "learn", TLS: "none", EntryPoint: "quic"})
 	h.live(t)
 	travel(t,
 		hop{"QUIC", "127.0.0.2", &home.phone, "ha", "403"},
@@ -251,7 +251,7 @@ func TestHostAndServerNameThatDisagreeOverQUIC(t *testing.T) {
 // becomes the learner's.
 func TestAReloadUnderAnOpenConnection(t *testing.T) {
 	h := overQUIC(nil, nil)
-	h.routes[0].tls = "none"
+	h.Routes[0].TLS = "none"
 	h.live(t)
 	conn, err := caller{bind: "127.0.0.2", tls: tlsConfig(&home.phone), sni: "ha"}.dial(t)
 	if err != nil {
@@ -260,7 +260,7 @@ func TestAReloadUnderAnOpenConnection(t *testing.T) {
 	if got := askQUIC(t, conn, "ha"); got != "403" {
 		t.Errorf("without a handshake for certificates: got %s, want 403", got)
 	}
-	h.routes[0].tls = "verified"
+	h.Routes[0].TLS = "verified"
 	h.live(t)
 	if got := askQUIC(t, conn, "ha"); got != "421" {
 		t.Errorf("on the connection from before: got %s, want 421", got)
@@ -271,7 +271,7 @@ func TestAReloadUnderAnOpenConnection(t *testing.T) {
 // TestACertificateThatExpiresOverQUIC waits for real time, as TestACertificateThatExpires does.
 func TestACertificateThatExpiresOverQUIC(t *testing.T) {
 	h := overQUIC(nil, nil)
-	h.routes[0].tls = "ifgiven"
+	h.Routes[0].TLS = "ifgiven"
 	h.live(t)
 	end := time.Now().Add(4 * time.Second).Truncate(time.Second)
 	brief := issue(t, lab.Leaf{CommonName: "phone", NotAfter: end})

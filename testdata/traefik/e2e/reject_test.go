@@ -28,7 +28,7 @@ func raw(t *testing.T, from, host, request string) string {
 
 func TestStatus404CantBeToldFromAnUnknownHost(t *testing.T) {
 	h := plain(options{"rejectStatusCode": 404}, options{"rejectStatusCode": "404"})
-	h.routes[0].tls = ""
+	h.Routes[0].TLS = ""
 	h.live(t)
 	for _, request := range []string{
 		"GET / HTTP/1.1\r\nHost: HOST\r\nConnection: close\r\n\r\n",

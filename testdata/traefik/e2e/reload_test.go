@@ -29,8 +29,8 @@ func TestReloadsUnderLoadForgetNobody(t *testing.T) {
 	}
 	for reload := range reloads {
 		// Traefik makes new handlers only if something has changed.
-		h.middlewares["learn"]["maxIPs"] = 101 + reload
-		h.middlewares["enforce"]["sourceRange"] = fmt.Sprint("192.0.2.", reload)
+		h.Plugins["learn"]["maxIPs"] = 101 + reload
+		h.Plugins["enforce"]["sourceRange"] = fmt.Sprint("192.0.2.", reload)
 		h.live(t)
 	}
 	wg.Wait()

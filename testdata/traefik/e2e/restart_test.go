@@ -26,8 +26,8 @@ func TestARestartKeepsTheGrants(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			path, lasting, brief := stateFile(t), storeOf(t, "default"), storeOf(t, "brief")
 			h := watched(options{"stateFile": path}, nil, options{"store": lasting + "," + brief})
-			h.middlewares["brief"] = options{"mode": "learn", "store": brief, "ttl": "2s", "stateFile": path + ".brief"}
-			h.routes[2] = route{host: "files", middleware: "brief", tls: "verified"}
+			h.Plugins["brief"] = options{"mode": "learn", "store": brief, "ttl": "2s", "stateFile": path + ".brief"}
+			h.Routes[2] = route{Host: "files", Middleware: "brief", TLS: "verified"}
 			h.live(t)
 			walk(t,
 				step{"203.0.113.7", &home.phone, "ha", "200"},

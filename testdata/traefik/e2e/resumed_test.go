@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/config"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
 )
 
@@ -49,7 +50,7 @@ func TestASessionProvesNothingElsewhere(t *testing.T) {
 		for _, over := range []string{"QUIC", "TCP"} {
 			t.Run(row.name+", over "+over, func(t *testing.T) {
 				h := overQUIC(nil, nil)
-				h.routes[0].tls, h.routes[2].tls, h.routes[2].middleware = row.learnerTLS, row.firstTLS, ""
+				h.Routes[0].TLS, h.Routes[2].TLS, h.Routes[2].Middleware = row.learnerTLS, row.firstTLS, ""
 				trusting(t, h, "foreign", home.stranger)
 				v := newVisitor(t, over, "127.0.0.2", row.certificate)
 				for range 2 {
@@ -81,7 +82,7 @@ func TestAnAuthorityThatIsNoLongerTrusted(t *testing.T) {
 	for _, over := range []string{"QUIC", "TCP"} {
 		t.Run(over, func(t *testing.T) {
 			h := overQUIC(nil, nil)
-			h.routes[0].tls = "changing"
+			h.Routes[0].TLS = "changing"
 			trusting(t, h, "changing", home.stranger)
 			v := newVisitor(t, over, "127.0.0.2", &foreign)
 			for range 2 {
@@ -162,9 +163,6 @@ func trusting(t *testing.T, h household, name string, ca *lab.CA) {
 		t.Fatal(err)
 	}
 	configuration := h.dynamic(t)
-	clientAuth := map[string]any{"clientAuthType": "RequireAndVerifyClientCert", "caFiles": []string{file}}
-	configuration["tls"].(map[string]any)["options"].(map[string]any)[name] = map[string]any{"clientAuth": clientAuth}
-	if err := home.traefik.Configure(configuration); err != nil {
-		t.Fatal(err)
-	}
+	configuration.TLS.Options[name] = config.ClientAuth("RequireAndVerifyClientCert", file)
+	live(t, configuration)
 }

@@ -77,8 +77,8 @@ func TestRevokingClosesOpenConnectionsToo(t *testing.T) {
 func TestOnlyWhatIsSelectedIsRevoked(t *testing.T) {
 	first, second := storeOf(t, "first"), storeOf(t, "second")
 	h := watched(options{"store": first}, nil, options{"store": first})
-	h.middlewares["second"] = options{"mode": "learn", "store": second}
-	h.routes[2] = route{host: "files", middleware: "second", tls: "verified"}
+	h.Plugins["second"] = options{"mode": "learn", "store": second}
+	h.Routes[2] = route{Host: "files", Middleware: "second", TLS: "verified"}
 	h.live(t)
 	tablet := issue(t, lab.Leaf{CommonName: "tablet"})
 	const all = "203.0.113.8/32 203.0.113.7/32 203.0.113.7/32"
@@ -125,8 +125,8 @@ func TestOnlyWhatIsSelectedIsRevoked(t *testing.T) {
 func TestOneOfTwoStoresIsRevoked(t *testing.T) {
 	first, second := storeOf(t, "first"), storeOf(t, "second")
 	h := watched(options{"store": first}, nil, options{"store": first + "," + second})
-	h.middlewares["second"] = options{"mode": "learn", "store": second}
-	h.routes[2] = route{host: "files", middleware: "second", tls: "verified"}
+	h.Plugins["second"] = options{"mode": "learn", "store": second}
+	h.Routes[2] = route{Host: "files", Middleware: "second", TLS: "verified"}
 	h.live(t)
 	for _, row := range []struct{ query, left string }{
 		{"store=" + url.QueryEscape(first), " and 203.0.113.7/32"},

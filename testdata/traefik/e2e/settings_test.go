@@ -5,14 +5,15 @@ import (
 	"crypto/sha1"
 	"encoding/base64"
 	"fmt"
-	"maps"
 	"net/http"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/config"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
+	"github.com/traefik/traefik/v3/pkg/config/dynamic"
 )
 
 // section returns the map at a path of keys.
@@ -25,13 +26,13 @@ func section(configuration map[string]any, keys ...string) map[string]any {
 
 // startSettled runs a Traefik of its own with the static configuration of examples/file after a change, and a household.
 // Its clients announce their addresses by the PROXY protocol.
-func startSettled(t *testing.T, dynamic map[string]any, change func(static map[string]any)) (*lab.Traefik, error) {
+func startSettled(t *testing.T, configuration *dynamic.Configuration, change func(static map[string]any)) (*lab.Traefik, error) {
 	t.Helper()
 	static := exampleStatic(t, "file")
 	section(static, "entryPoints", "websecure")["proxyProtocol"] = map[string]any{"trustedIPs": []string{"127.0.0.1/32"}}
 	change(static)
 	other, err := lab.Start(t.Context(), lab.Options{
-		Binary: home.binary, Dir: t.TempDir(), LogLevel: "DEBUG", Static: static, OwnEntryPoints: true, Dynamic: dynamic,
+		Binary: home.binary, Dir: t.TempDir(), LogLevel: "DEBUG", Static: static, OwnEntryPoints: true, Dynamic: configuration,
 	})
 	if err == nil {
 		t.Cleanup(func() {
@@ -49,31 +50,33 @@ func TestConflictingTLSOptions(t *testing.T) {
 	const refused = "certificate required"
 	asStrict := func(map[string]any) {}
 	asDefault := func(static map[string]any) { section(static, "core")["strictTLSOptions"] = false }
-	beside := func(rule, options string) map[string]any {
-		return map[string]any{"rule": rule, "service": "files", "entryPoints": []string{"websecure"}, "tls": map[string]any{"options": options}}
+	beside := func(rule, options string) *dynamic.Router {
+		return &dynamic.Router{Rule: rule, Service: "files", EntryPoints: []string{"websecure"}, TLS: &dynamic.RouterTLSConfig{Options: options}}
 	}
 	for _, row := range []struct {
 		name                string
 		change              func(static map[string]any)
-		more                map[string]any
+		more                *dynamic.Router
 		stranger, phone     string // what the vault answers
 		learner, afterwards string // what the learner's host answers to a stranger, and the hidden host to that one then
 	}{
 		{"no conflict", asStrict, nil, refused, "200", refused, "403"},
-		{"a conflict at the vault", asStrict, map[string]any{"more": beside("Host(`vault.home.example`) && Path(`/public`)", "default")}, "404", "404", refused, "403"},
-		{"a conflict at the learner", asStrict, map[string]any{"more": beside("Host(`ha.home.example`) && Path(`/api`)", "default")}, refused, "200", "404", "403"},
-		{"a conflict by one router of several hosts", asStrict, map[string]any{"more": beside("Host(`ha.home.example`) || Host(`vault.home.example`)", "none")}, "404", "404", "404", "403"},
-		{"a negated host is none", asStrict, map[string]any{"more": beside("!Host(`vault.home.example`) && Path(`/public`)", "default")}, refused, "200", refused, "403"},
-		{"a negated host is none, by default", asDefault, map[string]any{"more": beside("!Host(`vault.home.example`) && Path(`/public`)", "default")}, refused, "200", refused, "403"},
+		{"a conflict at the vault", asStrict, beside("Host(`vault.home.example`) && Path(`/public`)", "default"), "404", "404", refused, "403"},
+		{"a conflict at the learner", asStrict, beside("Host(`ha.home.example`) && Path(`/api`)", "default"), refused, "200", "404", "403"},
+		{"a conflict by one router of several hosts", asStrict, beside("Host(`ha.home.example`) || Host(`vault.home.example`)", "none"), "404", "404", "404", "403"},
+		{"a negated host is none", asStrict, beside("!Host(`vault.home.example`) && Path(`/public`)", "default"), refused, "200", refused, "403"},
+		{"a negated host is none, by default", asDefault, beside("!Host(`vault.home.example`) && Path(`/public`)", "default"), refused, "200", refused, "403"},
 		// This is what the setting is for: the plugin still learns nobody, but the vault is open.
-		{"a conflict at the vault, by default", asDefault, map[string]any{"more": beside("Host(`vault.home.example`) && Path(`/public`)", "default")}, "200", "200", refused, "403"},
-		{"a conflict at the learner, by default", asDefault, map[string]any{"more": beside("Host(`ha.home.example`) && Path(`/api`)", "default")}, refused, "200", "403", "403"},
+		{"a conflict at the vault, by default", asDefault, beside("Host(`vault.home.example`) && Path(`/public`)", "default"), "200", "200", refused, "403"},
+		{"a conflict at the learner, by default", asDefault, beside("Host(`ha.home.example`) && Path(`/api`)", "default"), refused, "200", "403", "403"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			h := plain(nil, nil)
-			h.routes = append(h.routes, route{host: "vault", service: "files", tls: "verified"})
+			h.Routes = append(h.Routes, route{Host: "vault", Service: "files", TLS: "verified"})
 			configuration := h.dynamic(t)
-			maps.Copy(section(configuration, "http", "routers"), row.more)
+			if row.more != nil {
+				configuration.HTTP.Routers["more"] = row.more
+			}
 			other, err := startSettled(t, configuration, row.change)
 			if err != nil {
 				t.Fatal(err)
@@ -136,12 +139,12 @@ func TestAnAliasOfTheUsersHeader(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			service := startRecorder(t)
 			h := plain(options{"proof": "request", "identityHeader": "X-User"}, options{"identities": "header:alice"})
-			h.middlewares["mallorys"] = options{"mode": "enforce", "identities": "header:mallory"}
-			h.others = map[string]any{"users": map[string]any{"basicAuth": map[string]any{"users": []string{"mallory" + password}, "headerField": "X-User"}}}
-			h.routes[0].middleware, h.routes[0].tls = "users learn", ""
-			h.routes[2].middleware = "mallorys"
+			h.Plugins["mallorys"] = options{"mode": "enforce", "identities": "header:mallory"}
+			h.Others = map[string]*dynamic.Middleware{"users": {BasicAuth: &dynamic.BasicAuth{Users: dynamic.Users{"mallory" + password}, HeaderField: "X-User"}}}
+			h.Routes[0].Middleware, h.Routes[0].TLS = "users learn", ""
+			h.Routes[2].Middleware = "mallorys"
 			configuration := h.dynamic(t)
-			section(configuration, "http", "services")["ha"] = map[string]any{"loadBalancer": map[string]any{"servers": []any{map[string]any{"url": service.URL}}}}
+			configuration.HTTP.Services["ha"] = config.Service(service.URL)
 			other, err := startSettled(t, configuration, func(static map[string]any) {
 				settings := section(static, "entryPoints", "websecure", "http")
 				if settings["aliasHeadersStrategy"] != "delete" {
@@ -229,8 +232,8 @@ func TestAClosedRouterLeavesItsRequestsToOthers(t *testing.T) {
 		{"a misspelt option", options{"sourceRnage": "192.168.1.0/24"}, map[string]int{"photos/": 404, "files/": 200, "files/hidden": 200}},
 	} {
 		h := plain(nil, row.enforcer)
-		h.routes[2].middleware = ""
-		h.routes = append(h.routes, route{host: "files", path: "/hidden", middleware: "enforce"})
+		h.Routes[2].Middleware = ""
+		h.Routes = append(h.Routes, route{Host: "files", Path: "/hidden", Middleware: "enforce"})
 		h.live(t)
 		for place, want := range row.want {
 			host, path, _ := strings.Cut(place, "/")

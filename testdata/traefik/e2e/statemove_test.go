@@ -72,12 +72,12 @@ func TestNobodyIsLostWhileAReloadMovesTheFile(t *testing.T) {
 	path, store := stateFile(t), storeOf(t, "default")
 	h := watched(options{"maxIPs": 10_000}, nil, nil)
 	for i := range 300 {
-		h.routes = append(h.routes, route{host: "photos", path: fmt.Sprint("/", i), middleware: "enforce"})
+		h.Routes = append(h.Routes, route{Host: "photos", Path: fmt.Sprint("/", i), Middleware: "enforce"})
 	}
 	h.live(t)
 	for reload := range 5 {
 		file := fmt.Sprint(path, reload)
-		h.middlewares["learn"] = options{"mode": "learn", "maxIPs": 10_000, "stateFile": file}
+		h.Plugins["learn"] = options{"mode": "learn", "maxIPs": 10_000, "stateFile": file}
 		done, learned := make(chan struct{}), make(chan []string)
 		go func() {
 			prefixes := []string{}
@@ -123,7 +123,7 @@ func TestReloadsUnderLoadLoseNobody(t *testing.T) {
 		})
 	}
 	for reload := range reloads {
-		h.middlewares["learn"]["maxIPs"] = 1001 + reload
+		h.Plugins["learn"]["maxIPs"] = 1001 + reload
 		h.live(t)
 	}
 	wg.Wait()

@@ -15,11 +15,11 @@ import (
 // twoLearners is a household in which files learns, too.
 func twoLearners(first, second options) household {
 	h := watched(first, nil, nil)
-	h.middlewares["second"] = options{"mode": "learn"}
+	h.Plugins["second"] = options{"mode": "learn"}
 	for key, value := range second {
-		h.middlewares["second"][key] = value
+		h.Plugins["second"][key] = value
 	}
-	h.routes[2] = route{host: "files", middleware: "second", tls: "verified"}
+	h.Routes[2] = route{Host: "files", Middleware: "second", TLS: "verified"}
 	return h
 }
 
@@ -70,7 +70,7 @@ func TestANewcomerTakesNoOtherStoresFile(t *testing.T) {
 	h.live(t)
 	walk(t, step{"203.0.113.7", &home.phone, "ha", "200"})
 	for reload := range 6 {
-		h.middlewares["second"] = options{"mode": "learn", "store": storeOf(t, fmt.Sprint("another", reload)), "stateFile": path}
+		h.Plugins["second"] = options{"mode": "learn", "store": storeOf(t, fmt.Sprint("another", reload)), "stateFile": path}
 		h.live(t)
 		walk(t, step{"203.0.113.7", &home.phone, "ha", "200"}, step{"203.0.113.7", &home.phone, "files", "404"}, step{"203.0.113.7", nil, "photos", "200"})
 	}
@@ -190,7 +190,7 @@ func TestADiskThatFailsClosesNoLearnerAtAReload(t *testing.T) {
 			}
 			walk(t, step{"203.0.113.2", &home.phone, "ha", "200"})
 			for reload := range 3 {
-				h.middlewares["learn"]["maxIPs"] = 20 + reload
+				h.Plugins["learn"]["maxIPs"] = 20 + reload
 				h.live(t)
 				from := fmt.Sprint("203.0.113.", 3+reload)
 				walk(t, step{"203.0.113.1", nil, "photos", "200"}, step{from, &home.phone, "ha", "200"}, step{from, nil, "photos", "200"})

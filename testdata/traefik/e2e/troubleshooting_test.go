@@ -12,8 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/config"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/redis"
+	"github.com/traefik/traefik/v3/pkg/config/dynamic"
 )
 
 // A symptom is an item of the readme's section on troubleshooting.
@@ -108,12 +110,12 @@ var ailments = map[string]func(t *testing.T) []string{
 			"verified": func() { walk(t, step{"203.0.113.7", tablet, "ha", "403"}) },
 		} {
 			h := plain(options{"identities": "cn:phone"}, nil)
-			h.routes[0].tls = name
+			h.Routes[0].TLS = name
 			h.live(t)
 			ask()
 		}
 		h := plain(nil, nil)
-		h.routes[0].entryPoint = "web"
+		h.Routes[0].EntryPoint = "web"
 		h.live(t)
 		c := keep(t, lab.ClientOptions{From: "203.0.113.7", Target: home.traefik.Addr("web")})
 		if response, err := c.Get("http://ha.home.example/"); err != nil || response.Status != 403 {
@@ -130,29 +132,29 @@ var ailments = map[string]func(t *testing.T) []string{
 		h.live(t)
 		refuses(t, nil)
 		refuses(t, &foreign)
-		h.routes[0].tls = "mtsl"
+		h.Routes[0].TLS = "mtsl"
 		h.live(t)
 		refuses(t, &home.phone)
 		return nil
 	},
 	"Nobody is asked for a certificate": func(t *testing.T) []string {
 		h := plain(nil, nil)
-		h.routes = append(h.routes, route{host: "ha", path: "/api"})
+		h.Routes = append(h.Routes, route{Host: "ha", Path: "/api"})
 		h.live(t)
 		walk(t, step{"203.0.113.7", &home.phone, "ha", "403"})
-		live(t, plain(nil, nil), func(routers, _ map[string]any) {
-			routers["ha0"].(map[string]any)["rule"] = "HostRegexp(`^ha[.]home[.]example$`)"
-			routers["ha0"].(map[string]any)["tls"] = map[string]any{"options": "mtls"}
-		})
+		configuration := withMTLS(t)
+		configuration.HTTP.Routers["ha0"].Rule = "HostRegexp(`^ha[.]home[.]example$`)"
+		configuration.HTTP.Routers["ha0"].TLS.Options = "mtls"
+		live(t, configuration)
 		walk(t, step{"203.0.113.7", &home.phone, "ha", "403"})
 		return nil
 	},
 	"All routers of a host answer 404": func(t *testing.T) []string {
 		h := plain(nil, nil)
-		h.routes = append(h.routes, route{host: "ha", path: "/api"})
+		h.Routes = append(h.Routes, route{Host: "ha", Path: "/api"})
 		configuration := h.dynamic(t)
-		section(configuration, "http", "routers")["files2"].(map[string]any)["rule"] = "HostRegexp(`^files[.]home[.]example$`)"
-		section(configuration, "http", "routers")["files2"].(map[string]any)["tls"] = map[string]any{"options": "verified"}
+		configuration.HTTP.Routers["files2"].Rule = "HostRegexp(`^files[.]home[.]example$`)"
+		configuration.HTTP.Routers["files2"].TLS.Options = "verified"
 		other, err := startSettled(t, configuration, func(map[string]any) {})
 		if err != nil {
 			t.Fatal(err)
@@ -208,13 +210,13 @@ var ailments = map[string]func(t *testing.T) []string{
 	"A router answers 404 and fails in the dashboard": func(t *testing.T) []string {
 		plain(nil, options{"sourceRnage": "192.168.1.0/24"}).live(t)
 		fails(t)
-		live(t, plain(nil, nil), func(routers, _ map[string]any) {
-			routers["photos1"].(map[string]any)["middlewares"] = []string{"enfroce"}
-		})
+		h := plain(nil, nil)
+		h.Routes[1].Middleware = "enfroce"
+		h.live(t)
 		fails(t)
-		live(t, plain(nil, nil), func(_, middlewares map[string]any) {
-			middlewares["enforce"] = map[string]any{"plugin": map[string]any{"mtlsalowlist": options{"mode": "enforce"}}}
-		})
+		configuration := plain(nil, nil).dynamic(t)
+		configuration.HTTP.Middlewares["enforce"] = config.Plugin("mtlsalowlist", options{"mode": "enforce"})
+		live(t, configuration)
 		fails(t)
 		return nil
 	},
@@ -250,9 +252,9 @@ var ailments = map[string]func(t *testing.T) []string{
 		return append(lines, withoutPlugin(t, map[string]any{"plugins": map[string]any{"mtlsallowlist": other}})...)
 	},
 	"421 Misdirected Request": func(t *testing.T) []string {
-		live(t, plain(nil, nil), func(routers, _ map[string]any) {
-			routers["ha0"].(map[string]any)["tls"] = map[string]any{"options": "mtls"}
-		})
+		configuration := withMTLS(t)
+		configuration.HTTP.Routers["ha0"].TLS.Options = "mtls"
+		live(t, configuration)
 		c := keep(t, lab.ClientOptions{
 			From: "203.0.113.7", Target: home.traefik.Addr("websecure"), TLS: tlsConfig(&home.phone),
 			SNI: "photos.home.example", HTTP2: true, KeepAlive: true,
@@ -303,17 +305,11 @@ var ailments = map[string]func(t *testing.T) []string{
 	},
 }
 
-// live makes h Traefik's configuration after a change, with TLS options named mtls as in the readme.
-func live(t *testing.T, h household, change func(routers, middlewares map[string]any)) {
-	t.Helper()
-	configuration := h.dynamic(t)
-	sets := configuration["tls"].(map[string]any)["options"].(map[string]any)
-	sets["mtls"] = sets["verified"]
-	parts := configuration["http"].(map[string]any)
-	change(parts["routers"].(map[string]any), parts["middlewares"].(map[string]any))
-	if err := home.traefik.Configure(configuration); err != nil {
-		t.Fatal(err)
-	}
+// withMTLS is the plain household with TLS options named as in the readme.
+func withMTLS(t *testing.T) *dynamic.Configuration {
+	configuration := plain(nil, nil).dynamic(t)
+	configuration.TLS.Options["mtls"] = configuration.TLS.Options["verified"]
+	return configuration
 }
 
 // refuses fails unless the learner's host refuses the handshake.
@@ -350,7 +346,7 @@ func startWith(t *testing.T, experimental map[string]any) (*lab.Traefik, error) 
 		t.Fatal(err)
 	}
 	h := plain(nil, nil)
-	h.routes[2].middleware = ""
+	h.Routes[2].Middleware = ""
 	dir := t.TempDir()
 	plugins := map[string]string{}
 	if experimental["localPlugins"] != nil {
@@ -396,8 +392,8 @@ func TestBackingOut(t *testing.T) {
 	h := plain(nil, nil)
 	h.live(t)
 	walk(t, step{"203.0.113.7", nil, "photos", "403"})
-	h.others = map[string]any{"own": map[string]any{"ipAllowList": map[string]any{"sourceRange": []string{"192.0.2.0/24"}}}}
-	h.routes[0].middleware, h.routes[1].middleware, h.routes[2].middleware = "", "own", ""
+	h.Others = map[string]*dynamic.Middleware{"own": {IPAllowList: &dynamic.IPAllowList{SourceRange: []string{"192.0.2.0/24"}}}}
+	h.Routes[0].Middleware, h.Routes[1].Middleware, h.Routes[2].Middleware = "", "own", ""
 	h.live(t)
 	refuses(t, nil)
 	walk(t,

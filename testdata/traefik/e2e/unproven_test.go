@@ -48,8 +48,8 @@ func TestNothingIsLearnedWithoutAVerifiedCertificate(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			h := plain(nil, nil)
-			h.routes[0].tls = row.tls
-			h.routes[0].entryPoint = row.entryPoint
+			h.Routes[0].TLS = row.tls
+			h.Routes[0].EntryPoint = row.entryPoint
 			h.live(t)
 			c := client(t, "203.0.113.7", row.certificate)
 			url := "https://ha.home.example/"
@@ -75,7 +75,7 @@ func TestNothingIsLearnedWithoutAVerifiedCertificate(t *testing.T) {
 // TestACertificateThatExpires waits for real time: it is a certificate's validity that ends, to the second.
 func TestACertificateThatExpires(t *testing.T) {
 	h := plain(nil, nil)
-	h.routes[0].tls = "ifgiven"
+	h.Routes[0].TLS = "ifgiven"
 	h.live(t)
 	end := time.Now().Add(4 * time.Second).Truncate(time.Second)
 	brief := issue(t, lab.Leaf{CommonName: "phone", NotAfter: end})
@@ -137,7 +137,7 @@ func TestACertificateThatExpires(t *testing.T) {
 func TestTLSOptionsThatDisagreeForOneHost(t *testing.T) {
 	h := plain(nil, nil)
 	// Traefik then takes the default options for the host, which ask for no certificate.
-	h.routes = append(h.routes, route{host: "ha", middleware: "learn", tls: "none"})
+	h.Routes = append(h.Routes, route{Host: "ha", Middleware: "learn", TLS: "none"})
 	h.live(t)
 	walk(t, step{"203.0.113.7", &home.phone, "ha", "403"}, step{"203.0.113.7", nil, "ha", "403"}, step{"203.0.113.7", nil, "photos", "403"})
 }

@@ -6,6 +6,9 @@ import (
 	"os"
 	"sync"
 	"testing"
+
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/config"
+	"github.com/traefik/traefik/v3/pkg/config/dynamic"
 )
 
 const (
@@ -47,39 +50,22 @@ func open(t *testing.T, options Options) *room {
 
 // allowing is the dynamic configuration that lets one address in on both entry points, and every certificate of the
 // client CA on mtls.example.
-func (r *room) allowing(t *testing.T, address string) map[string]any {
+func (r *room) allowing(t *testing.T, address string) *dynamic.Configuration {
 	t.Helper()
-	router := func(host string, more map[string]any) map[string]any {
-		return merge(map[string]any{"rule": "Host(`" + host + "`)", "service": "media"}, more)
-	}
-	friends := []string{"friends"}
-	return map[string]any{
-		"http": map[string]any{
-			"routers": map[string]any{
-				"plain": router(host, map[string]any{"entryPoints": []string{"web"}, "middlewares": friends}),
-				"secure": router(host, map[string]any{
-					"entryPoints": []string{"websecure"}, "middlewares": friends, "tls": map[string]any{},
-				}),
-				"mtls": router("mtls.example", map[string]any{
-					"entryPoints": []string{"websecure"}, "tls": map[string]any{"options": "mtls"},
-				}),
-			},
-			"middlewares": map[string]any{"friends": map[string]any{
-				"ipAllowList": map[string]any{"sourceRange": []string{address}},
-			}},
-			"services": map[string]any{"media": map[string]any{"loadBalancer": map[string]any{
-				"servers": []any{map[string]any{"url": r.backend.URL()}},
-			}}},
+	return config.Site{
+		Domain: "example",
+		Others: map[string]*dynamic.Middleware{"friends": {IPAllowList: &dynamic.IPAllowList{SourceRange: []string{address}}}},
+		Routes: []config.Route{
+			{Host: "app", Service: "media", Middleware: "friends", EntryPoint: "web"},
+			{Host: "app", Service: "media", Middleware: "friends"},
+			{Host: "mtls", Service: "media", TLS: "mtls"},
 		},
-		"tls": map[string]any{
-			"certificates": []any{map[string]any{
-				"certFile": string(CertPEM(r.server)), "keyFile": string(must(KeyPEM(r.server))(t)),
-			}},
-			"options": map[string]any{"mtls": map[string]any{"clientAuth": map[string]any{
-				"caFiles": []string{string(r.clients.PEM())}, "clientAuthType": "RequireAndVerifyClientCert",
-			}}},
-		},
-	}
+		Services:    map[string]string{"media": r.backend.URL()},
+		TLS:         map[string]string{"mtls": "RequireAndVerifyClientCert"},
+		CA:          string(r.clients.PEM()),
+		Certificate: string(CertPEM(r.server)),
+		Key:         string(must(KeyPEM(r.server))(t)),
+	}.Dynamic()
 }
 
 func (r *room) plain(from string) *Client {

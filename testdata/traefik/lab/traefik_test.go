@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/traefik/traefik/v3/pkg/tls"
 )
 
 func TestConfigureReturnsWhenTheNextRequestSeesIt(t *testing.T) {
@@ -45,7 +47,7 @@ func TestConfigureSwitchesTLSOptions(t *testing.T) {
 	for reload := range 30 {
 		configuration := r.allowing(t, friend)
 		if reload%2 == 0 {
-			delete(configuration["tls"].(map[string]any)["options"].(map[string]any)["mtls"].(map[string]any), "clientAuth")
+			configuration.TLS.Options["mtls"] = tls.Options{}
 		}
 		if err := r.Configure(configuration); err != nil {
 			t.Fatal(err)

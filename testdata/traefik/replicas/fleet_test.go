@@ -10,11 +10,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/config"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/redis"
+	"github.com/traefik/traefik/v3/pkg/config/dynamic"
 )
 
-type options = map[string]any
+type options = config.Options
 
 // A household is the configuration of a Traefik: Home Assistant behind mutual TLS, photos hidden, and a status page.
 type household struct {
@@ -34,7 +36,7 @@ func redisOptions(servers ...*redis.Server) options {
 	return options{"endpoints": endpoints}
 }
 
-func (h household) dynamic() options {
+func (h household) dynamic() *dynamic.Configuration {
 	learner := options{"mode": "learn", "maxIPs": 100_000}
 	maps.Copy(learner, h.learner)
 	enforcer := options{"mode": "enforce"}
@@ -42,40 +44,26 @@ func (h household) dynamic() options {
 		learner["redis"], enforcer["redis"] = h.redis, h.redis
 	}
 	maps.Copy(enforcer, h.enforcer)
-	plugin := func(o options) options { return options{"plugin": options{"mtlsallowlist": o}} }
-	middlewares := options{"learn": plugin(learner), "enforce": plugin(enforcer), "page": plugin(options{"mode": "status"})}
-	router := func(host, entryPoint, service, middleware string) options {
-		r := options{"rule": "Host(`" + host + ".home.example`)", "entryPoints": []string{entryPoint}, "service": service, "middlewares": []string{middleware}}
-		if entryPoint == "websecure" {
-			r["tls"] = options{"options": "verified"}
-		}
-		return r
-	}
-	routers := options{
-		"ha":        router("ha", "websecure", "service", "learn"),
-		"photos":    router("photos", "web", "service", "enforce"),
-		"allowlist": router("allowlist", "websecure", "noop@internal", "page"),
+	site := config.Site{
+		Domain:  "home.example",
+		Plugins: map[string]options{"learn": learner, "enforce": enforcer, "page": {"mode": "status"}},
+		Routes: []config.Route{
+			{Host: "ha", Service: "service", Middleware: "learn", TLS: "verified"},
+			{Host: "photos", Service: "service", Middleware: "enforce", EntryPoint: "web"},
+			{Host: "allowlist", Service: "noop@internal", Middleware: "page", TLS: "verified"},
+		},
+		Services:    map[string]string{"service": home.service.URL()},
+		TLS:         map[string]string{"verified": "RequireAndVerifyClientCert"},
+		CA:          filepath.Join(home.dir, "ca.pem"),
+		Certificate: filepath.Join(home.dir, "server.pem"),
+		Key:         filepath.Join(home.dir, "server-key.pem"),
 	}
 	for i := range h.hidden {
 		name := fmt.Sprint("hidden", i)
-		middlewares[name] = plugin(enforcer)
-		routers[name] = router(name, "web", "service", name)
+		site.Plugins[name] = enforcer
+		site.Routes = append(site.Routes, config.Route{Host: name, Service: "service", Middleware: name, EntryPoint: "web"})
 	}
-	return options{
-		"http": options{
-			"middlewares": middlewares,
-			"routers":     routers,
-			"services":    options{"service": options{"loadBalancer": options{"servers": []any{options{"url": home.service.URL()}}}}},
-		},
-		"tls": options{
-			"options": options{"verified": options{"clientAuth": options{
-				"clientAuthType": "RequireAndVerifyClientCert", "caFiles": []string{filepath.Join(home.dir, "ca.pem")},
-			}}},
-			"stores": options{"default": options{"defaultCertificate": options{
-				"certFile": filepath.Join(home.dir, "server.pem"), "keyFile": filepath.Join(home.dir, "server-key.pem"),
-			}}},
-		},
-	}
+	return site.Dynamic()
 }
 
 // A replica is a Traefik of its own.

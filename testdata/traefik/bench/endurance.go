@@ -4,21 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"os"
-	"regexp"
-	"strconv"
 	"sync"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
 	"github.com/traefik/traefik/v3/pkg/config/dynamic"
 )
-
-// A state is what Traefik holds after a garbage collection.
-type state struct {
-	heap, resident float64 // bytes; resident 0: not known
-	goroutines     int
-}
 
 // measureEndurance reloads Traefik's configuration again and again while requests come, a new address is learned with
 // each reload, and sees whether memory and goroutines stay where they were.
@@ -44,7 +34,7 @@ func measureEndurance(ctx context.Context, b *bench) (err error) {
 	}
 	defer crowd.leave()
 	rows := [][]string{{"reloads", "requests", "heap MiB", "goroutines", "resident MiB"}}
-	var first, last state
+	var first, last lab.Footprint
 	requests := 0
 	// What is there from the first reloads and requests on, like connections and pools, is no growth.
 	warm := b.reloadsPerRow / 2
@@ -60,7 +50,7 @@ func measureEndurance(ctx context.Context, b *bench) (err error) {
 		if reload < 0 || reload%b.reloadsPerRow != 0 {
 			continue
 		}
-		if last, err = inspect(ctx, s); err != nil {
+		if last, err = s.traefik.Footprint(ctx); err != nil {
 			return err
 		}
 		if reload == 0 {
@@ -68,10 +58,10 @@ func measureEndurance(ctx context.Context, b *bench) (err error) {
 		}
 		b.progress("endurance: %d of %d reloads", reload, b.reloads)
 		resident := "?"
-		if last.resident > 0 {
-			resident = mebibytes(last.resident)
+		if last.Resident > 0 {
+			resident = mebibytes(float64(last.Resident))
 		}
-		rows = append(rows, []string{count(reload), count(requests), mebibytes(last.heap), count(last.goroutines), resident})
+		rows = append(rows, []string{count(reload), count(requests), mebibytes(float64(last.Heap)), count(last.Goroutines), resident})
 	}
 	b.table("Endurance: Traefik after garbage collection", rows...)
 	b.judgeGrowth(requests, first, last)
@@ -79,15 +69,15 @@ func measureEndurance(ctx context.Context, b *bench) (err error) {
 }
 
 // judgeGrowth allows for what a heap varies by: 5 % or 1 MiB.
-func (b *bench) judgeGrowth(requests int, first, last state) {
+func (b *bench) judgeGrowth(requests int, first, last lab.Footprint) {
 	after := fmt.Sprintf("after %s reloads and %s requests", count(b.reloads), count(requests))
 	rows := [][]string{{"growth " + after, "", "limit", ""}}
-	grown := (last.heap - first.heap) / (1 << 20)
-	figure := fmt.Sprintf("%+.1f MiB, from %s", grown, mebibytes(first.heap))
-	most := limit{bound: max(1, 0.05*first.heap/(1<<20)), unit: " MiB"}
+	grown := float64(last.Heap-first.Heap) / (1 << 20)
+	figure := fmt.Sprintf("%+.1f MiB, from %s", grown, mebibytes(float64(first.Heap)))
+	most := limit{bound: max(1, 0.05*float64(first.Heap)/(1<<20)), unit: " MiB"}
 	rows = append(rows, append([]string{"heap", figure}, b.judge("Growth of Traefik's heap "+after, figure, grown, most)...))
-	more := last.goroutines - first.goroutines
-	figure = fmt.Sprintf("%+d, from %d", more, first.goroutines)
+	more := last.Goroutines - first.Goroutines
+	figure = fmt.Sprintf("%+d, from %d", more, first.Goroutines)
 	rows = append(rows, append([]string{"goroutines", figure}, b.judge("Growth of Traefik's goroutines "+after, figure, float64(more), limit{bound: 5})...))
 	fmt.Fprintf(b.out, "%s\n", markdown(rows))
 }
@@ -143,60 +133,4 @@ func (b *bench) reload(ctx context.Context, s *street, c crowd, number int) erro
 		return err
 	}
 	return askOnce(ctx, s.secure(enforcing, stranger, forbidden+number%2))
-}
-
-var (
-	heapAlloc      = regexp.MustCompile(`(?m)^# HeapAlloc = (\d+)$`)
-	goroutineTotal = regexp.MustCompile(`^goroutine profile: total (\d+)\n`)
-	residentSize   = regexp.MustCompile(`(?m)^VmRSS:\s+(\d+) kB$`)
-)
-
-// inspect reads Traefik's state from Go's profiles, which collect the garbage first. Twice, since the first time
-// leaves what pools keep.
-func inspect(ctx context.Context, s *street) (state, error) {
-	var now state
-	for range 2 {
-		heap, err := s.profile(ctx, "heap?gc=1&debug=1", heapAlloc)
-		if err != nil {
-			return state{}, err
-		}
-		now.heap = heap
-	}
-	goroutines, err := s.profile(ctx, "goroutine?debug=1", goroutineTotal)
-	if err != nil {
-		return state{}, err
-	}
-	now.goroutines = int(goroutines)
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.traefik.Pid()))
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return state{}, err
-	}
-	if match := residentSize.FindSubmatch(status); match != nil {
-		kilobytes, _ := strconv.ParseFloat(string(match[1]), 64) // digits
-		now.resident = kilobytes * 1024
-	}
-	return now, nil
-}
-
-// profile returns the number that the expression finds in one of Traefik's profiles.
-func (s *street) profile(ctx context.Context, name string, number *regexp.Regexp) (float64, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.traefik.Addr("traefik")+"/debug/pprof/"+name, nil)
-	if err != nil {
-		return 0, err
-	}
-	request.Close = true // or the connection's goroutines would be counted as well
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return 0, err
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		return 0, err
-	}
-	match := number.FindSubmatch(text)
-	if match == nil {
-		return 0, fmt.Errorf("profile %s: got %d without %s: %.200q", name, response.StatusCode, number, text)
-	}
-	return strconv.ParseFloat(string(match[1]), 64)
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 )
 
 func TestStartFails(t *testing.T) {
@@ -39,7 +40,7 @@ func TestStartFails(t *testing.T) {
 	}
 	t.Run("in a used work directory", func(t *testing.T) {
 		options := Options{Dir: t.TempDir()}
-		if err := must(Start(t.Context(), options))(t).Close(); err != nil {
+		if err := check.Must(Start(t.Context(), options))(t).Close(); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := Start(t.Context(), options); !errors.Is(err, fs.ErrExist) {
@@ -50,9 +51,9 @@ func TestStartFails(t *testing.T) {
 
 func TestTheContextBoundsStartOnly(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	b := must(Start(ctx, Options{Dir: t.TempDir()}))(t)
+	b := check.Must(Start(ctx, Options{Dir: t.TempDir()}))(t)
 	cancel()
-	if got := must(Evaluate[int](b, "1 + 1"))(t); got != 2 {
+	if got := check.Must(Evaluate[int](b, "1 + 1"))(t); got != 2 {
 		t.Errorf("got %d, want 2", got)
 	}
 	if err := b.Close(); err != nil {
@@ -61,7 +62,7 @@ func TestTheContextBoundsStartOnly(t *testing.T) {
 }
 
 func TestABrowserThatHasEnded(t *testing.T) {
-	b := must(Start(t.Context(), Options{Dir: t.TempDir()}))(t)
+	b := check.Must(Start(t.Context(), Options{Dir: t.TempDir()}))(t)
 	if err := chromedp.FromContext(b.tab).Browser.Process().Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +83,7 @@ func TestResolverRules(t *testing.T) {
 	}}
 	const want = "MAP b.home.example [::1]:4, MAP *.home.example 127.0.0.1:2, " +
 		"MAP a.example 127.0.0.1:3, MAP *.example 127.0.0.1:1, MAP * ~NOTFOUND"
-	if got := must(options.resolverRules())(t); got != want {
+	if got := check.Must(options.resolverRules())(t); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }

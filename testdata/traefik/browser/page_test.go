@@ -7,13 +7,13 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
-
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
 )
 
 func TestTheCertificateReachesTheServer(t *testing.T) {
 	s := serve(t)
-	intermediate := must(s.clients.Intermediate("household"))(t)
+	intermediate := check.Must(s.clients.Intermediate("household"))(t)
 	for _, row := range []struct {
 		name   string
 		issuer *lab.CA
@@ -23,13 +23,13 @@ func TestTheCertificateReachesTheServer(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel() // each of two browsers keeps to its own certificate
-			certificate := must(row.issuer.Issue(lab.Leaf{CommonName: row.name}))(t)
+			certificate := check.Must(row.issuer.Issue(lab.Leaf{CommonName: row.name}))(t)
 			b := start(t, Options{CA: s.ca, Certificate: certificate, Hosts: s.hosts})
-			response := must(b.Open("https://home.example/"))(t)
+			response := check.Must(b.Open("https://home.example/"))(t)
 			if response.Status != 200 || response.URL != "https://home.example/" {
 				t.Errorf("got %d %s, want 200 and the page", response.Status, response.URL)
 			}
-			if got := must(Evaluate[string](b, "document.querySelector('h1').innerText"))(t); got != "Hello "+row.name {
+			if got := check.Must(Evaluate[string](b, "document.querySelector('h1').innerText"))(t); got != "Hello "+row.name {
 				t.Errorf("got %q, want Hello %s", got, row.name)
 			}
 		})
@@ -38,8 +38,8 @@ func TestTheCertificateReachesTheServer(t *testing.T) {
 
 func TestOpenFails(t *testing.T) {
 	s := serve(t)
-	phone := must(s.clients.Issue(lab.Leaf{CommonName: "phone"}))(t)
-	stranger := must(must(lab.NewCA("another CA"))(t).Issue(lab.Leaf{CommonName: "stranger"}))(t)
+	phone := check.Must(s.clients.Issue(lab.Leaf{CommonName: "phone"}))(t)
+	stranger := check.Must(check.Must(lab.NewCA("another CA"))(t).Issue(lab.Leaf{CommonName: "stranger"}))(t)
 	nameless := start(t, Options{CA: s.ca, Hosts: s.hosts})
 	foreign := start(t, Options{CA: s.ca, Certificate: stranger, Hosts: s.hosts})
 	wary := start(t, Options{Certificate: phone, Hosts: s.hosts})
@@ -85,7 +85,7 @@ func TestFollow(t *testing.T) {
 		{"#admit button", []string{"POST /admit name=phone", "GET /done "}, 200},
 		{"Go away", []string{"GET /forbidden "}, 403},
 	} {
-		must(b.Open("https://home.example/"))(t)
+		check.Must(b.Open("https://home.example/"))(t)
 		before := len(s.received())
 		response, err := b.Follow(row.element)
 		if err != nil || response.Status != row.status {
@@ -102,8 +102,8 @@ func TestFollow(t *testing.T) {
 
 func TestClick(t *testing.T) {
 	b := serve(t).visit(t, "phone")
-	must(b.Open("https://home.example/"))(t)
-	if err := b.Click("summary"); err != nil || !must(Evaluate[bool](b, "document.querySelector('details').open"))(t) {
+	check.Must(b.Open("https://home.example/"))(t)
+	if err := b.Click("summary"); err != nil || !check.Must(Evaluate[bool](b, "document.querySelector('details').open"))(t) {
 		t.Errorf("got %v, want the details open", err)
 	}
 	for _, row := range []struct{ element, fault string }{
@@ -121,8 +121,8 @@ func TestClick(t *testing.T) {
 
 func TestEvaluate(t *testing.T) {
 	b := serve(t).visit(t, "phone")
-	must(b.Open("https://home.example/inline"))(t)
-	if got := must(Evaluate[map[string]int](b, "Promise.resolve({a: 1})"))(t); len(got) != 1 || got["a"] != 1 {
+	check.Must(b.Open("https://home.example/inline"))(t)
+	if got := check.Must(Evaluate[map[string]int](b, "Promise.resolve({a: 1})"))(t); len(got) != 1 || got["a"] != 1 {
 		t.Errorf("got %v, want a: 1", got)
 	}
 	if _, err := Evaluate[int](b, "nothing.at.all"); err == nil || !strings.Contains(err.Error(), "nothing is not defined") {

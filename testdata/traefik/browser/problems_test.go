@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 )
 
 func TestProblems(t *testing.T) {
@@ -32,7 +34,7 @@ func TestProblems(t *testing.T) {
 		}},
 		{"/unlabeled", []string{`issue GenericIssue: {"genericIssueDetails":{"errorType":"FormLabelForMatchesNonExistingIdError"`}},
 	} {
-		must(b.Open("https://home.example" + row.path))(t)
+		check.Must(b.Open("https://home.example" + row.path))(t)
 		problems := b.Problems()[seen:]
 		seen += len(problems)
 		slices.Sort(problems)

@@ -12,9 +12,9 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/pires/go-proxyproto"
-
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
+	"github.com/pires/go-proxyproto"
 )
 
 // sitePage is one page of the site. NAME and ADDRESS in its body become the visitor's.
@@ -64,9 +64,9 @@ type site struct {
 
 func serve(t *testing.T) *site {
 	t.Helper()
-	s := &site{ca: must(lab.NewCA("server CA"))(t), clients: must(lab.NewCA("client CA"))(t)}
-	certificate := must(s.ca.Issue(lab.Leaf{DNSNames: []string{"home.example"}, Server: true}))(t)
-	listener := must(net.Listen("tcp", "127.0.0.1:0"))(t)
+	s := &site{ca: check.Must(lab.NewCA("server CA"))(t), clients: check.Must(lab.NewCA("client CA"))(t)}
+	certificate := check.Must(s.ca.Issue(lab.Leaf{DNSNames: []string{"home.example"}, Server: true}))(t)
+	listener := check.Must(net.Listen("tcp", "127.0.0.1:0"))(t)
 	s.addr = listener.Addr().String()
 	s.hosts = map[string]string{"*.example": s.addr}
 	server := &http.Server{
@@ -124,29 +124,18 @@ func (s *site) received() []string {
 // visit starts a browser that knows the site and has a certificate of that name.
 func (s *site) visit(t *testing.T, name string) *Browser {
 	t.Helper()
-	certificate := must(s.clients.Issue(lab.Leaf{CommonName: name}))(t)
+	certificate := check.Must(s.clients.Issue(lab.Leaf{CommonName: name}))(t)
 	return start(t, Options{CA: s.ca, Certificate: certificate, Hosts: s.hosts})
 }
 
 func start(t *testing.T, options Options) *Browser {
 	t.Helper()
 	options.Dir = t.TempDir()
-	b := must(Start(t.Context(), options))(t)
+	b := check.Must(Start(t.Context(), options))(t)
 	t.Cleanup(func() {
 		if err := b.Close(); err != nil {
 			t.Error(err)
 		}
 	})
 	return b
-}
-
-// must is used as must(f())(t): the value, or the end of the test.
-func must[T any](value T, err error) func(*testing.T) T {
-	return func(t *testing.T) T {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return value
-	}
 }

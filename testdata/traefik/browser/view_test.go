@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"image/png"
 	"testing"
+
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 )
 
 func TestScreenshot(t *testing.T) {
 	b := serve(t).visit(t, "phone")
-	must(b.Open("https://home.example/"))(t)
+	check.Must(b.Open("https://home.example/"))(t)
 	for _, row := range []struct {
 		width      int
 		scheme     Scheme
@@ -24,8 +26,8 @@ func TestScreenshot(t *testing.T) {
 		if err := b.View(row.width, row.scheme); err != nil {
 			t.Fatal(err)
 		}
-		height := must(Evaluate[int](b, "document.documentElement.scrollHeight"))(t)
-		picture, err := png.Decode(bytes.NewReader(must(b.Screenshot())(t)))
+		height := check.Must(Evaluate[int](b, "document.documentElement.scrollHeight"))(t)
+		picture, err := png.Decode(bytes.NewReader(check.Must(b.Screenshot())(t)))
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue

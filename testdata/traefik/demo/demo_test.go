@@ -10,6 +10,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
 )
 
@@ -36,8 +37,8 @@ func checkTrials(t *testing.T, h *household) {
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Fatal("curl is missing: install it (Debian: apt-get install curl)")
 	}
-	root := must(lab.Root())(t)
-	for _, trial := range must(h.trials(root))(t) {
+	root := check.Must(lab.Root())(t)
+	for _, trial := range check.Must(h.trials(root))(t) {
 		command := exec.Command("sh", "-c", trial.command)
 		command.Dir = root
 		output, err := command.Output()
@@ -76,7 +77,7 @@ func TestAnInterruptEndsTraefik(t *testing.T) {
 	for when, want := range map[string]error{"\n4. ": errInterrupted, "visitors": nil} {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		h := must(open(ctx, must(lab.Build(ctx, os.Stderr))(t), t.TempDir(), services()))(t)
+		h := check.Must(open(ctx, check.Must(lab.Build(ctx, os.Stderr))(t), t.TempDir(), services()))(t)
 		out := observer(func(text string) {
 			if strings.HasPrefix(text, when) {
 				cancel()
@@ -107,19 +108,8 @@ func (o observer) Write(text []byte) (int, error) {
 // demonstrate shows a household of those services, and returns what was printed.
 func demonstrate(t *testing.T, services []service, visitors func(context.Context, *console, *household) error) (string, error) {
 	t.Helper()
-	h := must(open(t.Context(), must(lab.Build(t.Context(), os.Stderr))(t), t.TempDir(), services))(t)
+	h := check.Must(open(t.Context(), check.Must(lab.Build(t.Context(), os.Stderr))(t), t.TempDir(), services))(t)
 	var out strings.Builder
 	err := show(t.Context(), &console{out: &out}, h, visitors)
 	return out.String(), err
-}
-
-// must is used as must(f())(t): the value, or the end of the test.
-func must[T any](value T, err error) func(*testing.T) T {
-	return func(t *testing.T) T {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return value
-	}
 }

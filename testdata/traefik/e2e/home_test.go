@@ -13,6 +13,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/config"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
 	"github.com/traefik/traefik/v3/pkg/config/dynamic"
@@ -32,12 +33,7 @@ var home struct {
 }
 
 func TestMain(m *testing.M) {
-	code, err := runAtHome(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
+	check.Main(func() (int, error) { return runAtHome(m) })
 }
 
 func runAtHome(m *testing.M) (code int, err error) {

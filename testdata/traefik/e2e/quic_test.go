@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
 )
 
@@ -357,9 +358,9 @@ func TestAConnectionThatMovesIsWhereItIs(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The first packets after a move may still count as from before it.
-	eventually(t, "the app that has moved out", func() bool { return askQUIC(t, app, "photos") == "403" })
+	check.Eventually(t, "the app that has moved out", func() bool { return askQUIC(t, app, "photos") == "403" })
 	ask("the app that has moved out", app, "photos", "403")
-	eventually(t, "the phone that has moved", func() bool {
+	check.Eventually(t, "the phone that has moved", func() bool {
 		ask("the phone that has moved", phone, "ha", "200")
 		return home.traefik.Log().Count("msg=learned", "store="+storeOf(t, "default"), " ip=127.0.0.4 ") > 0
 	})
@@ -370,14 +371,5 @@ func TestAConnectionThatMovesIsWhereItIs(t *testing.T) {
 	)
 	if got := loggedOverQUIC(t, "msg=learned", "store="+storeOf(t, "default")); got != 2 {
 		t.Errorf("got %d learned lines, want 2", got)
-	}
-}
-
-func eventually(t *testing.T, what string, reached func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !reached(); {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within 10 seconds", what)
-		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/config"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/redis"
@@ -204,7 +205,7 @@ var ailments = map[string]func(t *testing.T) []string{
 			step{"203.0.113.7", nil, "photos", "403"},
 			step{"203.0.113.8", nil, "photos", "200"},
 		)
-		eventually(t, "the end of the ttl", func() bool { return status(client(t, "203.0.113.8", nil), "photos") == "403" })
+		check.Eventually(t, "the end of the ttl", func() bool { return status(client(t, "203.0.113.8", nil), "photos") == "403" })
 		return nil
 	},
 	"A router answers 404 and fails in the dashboard": func(t *testing.T) []string {

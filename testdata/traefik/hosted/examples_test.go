@@ -96,7 +96,7 @@ func TestExamples(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			configuration, err := check(e)
+			configuration, err := verify(e)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -141,8 +141,8 @@ func checkWarning(t *testing.T, folder string) {
 	}
 }
 
-// check returns what Traefik makes of the whole example, and everything that is wrong with it.
-func check(e example) (dynamic.Configuration, error) {
+// verify returns what Traefik makes of the whole example, and everything that is wrong with it.
+func verify(e example) (dynamic.Configuration, error) {
 	if err := checkStatic(e); err != nil {
 		return dynamic.Configuration{}, err
 	}
@@ -468,7 +468,7 @@ func TestMistakesInExamplesAreNoticed(t *testing.T) {
 			files := edited{examplesFolder(), c.file, bytes.ReplaceAll(data, []byte(c.old), []byte(c.new))}
 			e, err := readerOf(c.example)(files)
 			if err == nil {
-				_, err = check(e)
+				_, err = verify(e)
 			}
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %q", err, c.want)

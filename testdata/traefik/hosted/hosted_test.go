@@ -9,7 +9,6 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"fmt"
-	"log"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -20,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 	"github.com/rs/zerolog"
 	"github.com/traefik/traefik/v3/pkg/plugins"
 )
@@ -33,32 +33,31 @@ const (
 var root string
 
 func TestMain(m *testing.M) {
-	os.Exit(runIn(m))
+	check.Main(func() (int, error) { return runIn(m) })
 }
 
-func runIn(m *testing.M) int {
+func runIn(m *testing.M) (code int, err error) {
 	zerolog.SetGlobalLevel(zerolog.Disabled) // Traefik logs every rejection
-	var err error
 	if root, err = filepath.Abs(filepath.Join("..", "..", "..")); err != nil {
-		log.Fatal(err)
+		return 0, err
 	}
 	dir, err := os.MkdirTemp("", "hosted")
 	if err != nil {
-		log.Fatal(err)
+		return 0, err
 	}
 	defer os.RemoveAll(dir)
 	// Traefik looks for local plugins in ./plugins-local, relative to the working directory.
 	link := filepath.Join(dir, "plugins-local", "src", filepath.FromSlash(pluginModule))
 	if err := os.MkdirAll(filepath.Dir(link), 0o755); err != nil {
-		log.Fatal(err)
+		return 0, err
 	}
 	if err := os.Symlink(root, link); err != nil {
-		log.Fatal(err)
+		return 0, err
 	}
 	if err := os.Chdir(dir); err != nil {
-		log.Fatal(err)
+		return 0, err
 	}
-	return m.Run()
+	return m.Run(), nil
 }
 
 // newBuilder makes Traefik interpret the plugin anew: with stores of its own, as at Traefik's start.

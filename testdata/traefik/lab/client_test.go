@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/gorilla/websocket"
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 )
 
 func TestClientComesFromTheAnnouncedAddress(t *testing.T) {
@@ -57,16 +58,16 @@ func TestClientComesFromTheAnnouncedAddress(t *testing.T) {
 	if err := r.Configure(r.allowing(t, "2001:db8:1::/64")); err != nil {
 		t.Fatal(err)
 	}
-	if response := must(r.secure("2001:db8:1::5", true).Get(secure))(t); response.Status != 200 {
+	if response := check.Must(r.secure("2001:db8:1::5", true).Get(secure))(t); response.Status != 200 {
 		t.Errorf("TLS IPv6: got %d, want 200", response.Status)
 	}
 }
 
 func TestMTLS(t *testing.T) {
 	r := open(t, Options{})
-	intermediate := must(r.clients.Intermediate("phones"))(t)
-	phone := must(intermediate.Issue(Leaf{CommonName: "phone", URIs: []string{"spiffe://home/phone"}}))(t)
-	other := must(must(NewCA("other CA"))(t).Issue(Leaf{CommonName: "phone"}))(t)
+	intermediate := check.Must(r.clients.Intermediate("phones"))(t)
+	phone := check.Must(intermediate.Issue(Leaf{CommonName: "phone", URIs: []string{"spiffe://home/phone"}}))(t)
+	other := check.Must(check.Must(NewCA("other CA"))(t).Issue(Leaf{CommonName: "phone"}))(t)
 	for _, row := range []struct {
 		name  string
 		certs []tls.Certificate
@@ -120,19 +121,19 @@ func TestStreamPasses(t *testing.T) {
 		if client.options.HTTP2 {
 			url = "https://" + host + "/stream?paced"
 		}
-		response := must(client.Open(must(http.NewRequestWithContext(t.Context(), "GET", url, nil))(t)))(t)
+		response := check.Must(client.Open(check.Must(http.NewRequestWithContext(t.Context(), "GET", url, nil))(t)))(t)
 		defer response.Body.Close()
 		chunks := bufio.NewScanner(response.Body)
 		for chunk := range 5 {
 			if chunk > 0 { // only now does the backend send more
-				must(http.Get(r.backend.URL() + "/next"))(t).Body.Close()
+				check.Must(http.Get(r.backend.URL() + "/next"))(t).Body.Close()
 			}
 			if want := fmt.Sprintf("chunk %d", chunk+1); !chunks.Scan() || chunks.Text() != want {
 				t.Errorf("got %q %v, want %q", chunks.Text(), chunks.Err(), want)
 			}
 		}
 	}
-	if response := must(r.plain(friend).Get("http://" + host + "/stream"))(t); strings.Count(response.Body, "chunk") != 5 {
+	if response := check.Must(r.plain(friend).Get("http://" + host + "/stream"))(t); strings.Count(response.Body, "chunk") != 5 {
 		t.Errorf("got %q, want 5 chunks", response.Body)
 	}
 }
@@ -174,7 +175,7 @@ func TestClientConnectsFromALocalAddress(t *testing.T) {
 		{"its PROXY header isn't trusted", "127.0.0.3", "127.0.0.2", 403},
 	} {
 		c := NewClient(ClientOptions{Local: row.local, From: row.from, Target: r.Addr("web")})
-		if response := must(c.Get("http://" + host))(t); response.Status != row.status {
+		if response := check.Must(c.Get("http://" + host))(t); response.Status != row.status {
 			t.Errorf("%s: got %d, want %d", row.name, response.Status, row.status)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/config"
 	"github.com/traefik/traefik/v3/pkg/config/dynamic"
 )
@@ -29,17 +30,17 @@ type room struct {
 
 func open(t *testing.T, options Options) *room {
 	t.Helper()
-	r := &room{ca: must(NewCA("server CA"))(t), clients: must(NewCA("client CA"))(t)}
-	r.server = must(r.ca.Issue(Leaf{DNSNames: []string{host, "mtls.example"}, Server: true}))(t)
-	r.backend = must(StartBackend("media"))(t)
+	r := &room{ca: check.Must(NewCA("server CA"))(t), clients: check.Must(NewCA("client CA"))(t)}
+	r.server = check.Must(r.ca.Issue(Leaf{DNSNames: []string{host, "mtls.example"}, Server: true}))(t)
+	r.backend = check.Must(StartBackend("media"))(t)
 	t.Cleanup(r.backend.Close)
-	options.Binary = must(binary())(t)
+	options.Binary = check.Must(binary())(t)
 	options.Dir = t.TempDir()
 	if options.Plugins == nil {
 		options.Plugins = map[string]string{}
 	}
 	options.Dynamic = r.allowing(t, friend)
-	r.Traefik = must(Start(t.Context(), options))(t)
+	r.Traefik = check.Must(Start(t.Context(), options))(t)
 	t.Cleanup(func() {
 		if err := r.Stop(context.Background()); err != nil {
 			t.Error(err)
@@ -64,7 +65,7 @@ func (r *room) allowing(t *testing.T, address string) *dynamic.Configuration {
 		TLS:         map[string]string{"mtls": "RequireAndVerifyClientCert"},
 		CA:          string(r.clients.PEM()),
 		Certificate: string(CertPEM(r.server)),
-		Key:         string(must(KeyPEM(r.server))(t)),
+		Key:         string(check.Must(KeyPEM(r.server))(t)),
 	}.Dynamic()
 }
 
@@ -75,15 +76,4 @@ func (r *room) plain(from string) *Client {
 func (r *room) secure(from string, http2 bool, certs ...tls.Certificate) *Client {
 	config := &tls.Config{RootCAs: r.ca.Pool(), Certificates: certs}
 	return NewClient(ClientOptions{From: from, Target: r.Addr("websecure"), TLS: config, HTTP2: http2})
-}
-
-// must is used as must(f())(t): the value, or the end of the test.
-func must[T any](value T, err error) func(*testing.T) T {
-	return func(t *testing.T) T {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return value
-	}
 }

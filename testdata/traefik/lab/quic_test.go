@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
 )
@@ -17,9 +18,9 @@ import (
 // openQUIC serves HTTP/3, 0-RTT included, and answers with the host and address of the request.
 func openQUIC(t *testing.T) QUICOptions {
 	t.Helper()
-	ca := must(NewCA("server CA"))(t)
-	config := &tls.Config{Certificates: []tls.Certificate{must(ca.Issue(Leaf{DNSNames: []string{host}, Server: true}))(t)}}
-	conn := must(net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)}))(t)
+	ca := check.Must(NewCA("server CA"))(t)
+	config := &tls.Config{Certificates: []tls.Certificate{check.Must(ca.Issue(Leaf{DNSNames: []string{host}, Server: true}))(t)}}
+	conn := check.Must(net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)}))(t)
 	server := &http3.Server{
 		TLSConfig:  http3.ConfigureTLSConfig(config),
 		QUICConfig: &quic.Config{Allow0RTT: true},
@@ -33,10 +34,10 @@ func openQUIC(t *testing.T) QUICOptions {
 }
 
 func TestQUICComesFromWhereItIs(t *testing.T) {
-	c := must(DialQUIC(t.Context(), openQUIC(t)))(t)
+	c := check.Must(DialQUIC(t.Context(), openQUIC(t)))(t)
 	defer c.Close()
 	const want = "other.example from 127.0.0.2:"
-	if response := must(c.Get(t.Context(), "https://other.example/"))(t); !strings.HasPrefix(response.Body, want) || response.Proto != "HTTP/3.0" {
+	if response := check.Must(c.Get(t.Context(), "https://other.example/"))(t); !strings.HasPrefix(response.Body, want) || response.Proto != "HTTP/3.0" {
 		t.Errorf("got %s by %s, want %s", response.Body, response.Proto, want)
 	}
 	if err := c.Move(t.Context(), "127.0.0.3"); err != nil {
@@ -44,7 +45,7 @@ func TestQUICComesFromWhereItIs(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	for !strings.Contains(must(c.Get(ctx, "https://other.example/"))(t).Body, " from 127.0.0.3:") { // until ctx ends
+	for !strings.Contains(check.Must(c.Get(ctx, "https://other.example/"))(t).Body, " from 127.0.0.3:") { // until ctx ends
 	}
 }
 
@@ -53,8 +54,8 @@ func TestQUICOffersZeroRTT(t *testing.T) {
 	o.TLS.ClientSessionCache = tls.NewLRUClientSessionCache(8)
 	o.Early = true
 	for _, want := range []bool{false, true} {
-		c := must(DialQUIC(t.Context(), o))(t)
-		must(c.Get(t.Context(), "https://"+host+"/"))(t)
+		c := check.Must(DialQUIC(t.Context(), o))(t)
+		check.Must(c.Get(t.Context(), "https://"+host+"/"))(t)
 		if state := c.State(); state.Used0RTT != want || state.TLS.DidResume != want {
 			t.Errorf("got 0-RTT %v, resumed %v, want %v", state.Used0RTT, state.TLS.DidResume, want)
 		}

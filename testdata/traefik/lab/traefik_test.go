@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 	"github.com/traefik/traefik/v3/pkg/tls"
 )
 
@@ -23,17 +24,17 @@ func TestConfigureReturnsWhenTheNextRequestSeesIt(t *testing.T) {
 			if err := r.Configure(r.allowing(t, in)); err != nil {
 				t.Fatal(err)
 			}
-			check := func(name string, client *Client, url string, want int) {
+			expect := func(name string, client *Client, url string, want int) {
 				t.Helper()
-				if response := must(client.Get(url))(t); response.Status != want {
+				if response := check.Must(client.Get(url))(t); response.Status != want {
 					t.Errorf("%s, reload %d, %s: got %d, want %d", level, reload, name, response.Status, want)
 				}
 			}
-			check("websecure, out", r.secure(out, false), "https://"+host, 403)
-			check("web, out", r.plain(out), "http://"+host, 403)
-			check("websecure, in", r.secure(in, true), "https://"+host, 200)
-			check("web, in", r.plain(in), "http://"+host, 200)
-			check("web, reused", reused, "http://"+host, map[bool]int{true: 200, false: 403}[in == friend])
+			expect("websecure, out", r.secure(out, false), "https://"+host, 403)
+			expect("web, out", r.plain(out), "http://"+host, 403)
+			expect("websecure, in", r.secure(in, true), "https://"+host, 200)
+			expect("web, in", r.plain(in), "http://"+host, 200)
+			expect("web, reused", reused, "http://"+host, map[bool]int{true: 200, false: 403}[in == friend])
 		}
 		if n := r.Log().Count("lab-generation", " ERR "); n != 0 {
 			t.Errorf("%s: %d of the laboratory's own lines in the log", level, n)
@@ -61,7 +62,7 @@ func TestConfigureSwitchesTLSOptions(t *testing.T) {
 
 func TestConfigureReportsAnEndedProcess(t *testing.T) {
 	r := open(t, Options{})
-	if err := must(os.FindProcess(r.Pid()))(t).Kill(); err != nil {
+	if err := check.Must(os.FindProcess(r.Pid()))(t).Kill(); err != nil {
 		t.Fatal(err)
 	}
 	err := r.Configure(r.allowing(t, stranger))
@@ -74,7 +75,7 @@ func TestConfigureReportsAnEndedProcess(t *testing.T) {
 	if err := errors.Join(r.Kill(), r.Restart(t.Context())); err != nil {
 		t.Fatal(err)
 	}
-	if response := must(r.plain(stranger).Get("http://" + host))(t); response.Status != 200 {
+	if response := check.Must(r.plain(stranger).Get("http://" + host))(t); response.Status != 200 {
 		t.Errorf("after the restart: got %d, want 200", response.Status)
 	}
 }
@@ -90,7 +91,7 @@ func TestRestartKeepsPortsAndConfiguration(t *testing.T) {
 			t.Errorf("got %s pid %d, want %s and another pid than %d", r.Addr("web"), r.Pid(), addr, pid)
 		}
 		pid = r.Pid()
-		if response := must(r.plain(friend).Get("http://" + host))(t); response.Status != 200 {
+		if response := check.Must(r.plain(friend).Get("http://" + host))(t); response.Status != 200 {
 			t.Errorf("got %d, want 200", response.Status)
 		}
 	}
@@ -102,26 +103,26 @@ func TestRestartKeepsPortsAndConfiguration(t *testing.T) {
 func TestStart(t *testing.T) {
 	t.Run("fails at once when Traefik does not start", func(t *testing.T) {
 		static := map[string]any{"entryPoints": map[string]any{"web": map[string]any{"adress": ":0"}}}
-		_, err := Start(t.Context(), Options{Binary: must(binary())(t), Dir: t.TempDir(), Plugins: map[string]string{}, Static: static})
+		_, err := Start(t.Context(), Options{Binary: check.Must(binary())(t), Dir: t.TempDir(), Plugins: map[string]string{}, Static: static})
 		if !errors.Is(err, errEnded) || !strings.Contains(err.Error(), "adress") {
 			t.Errorf("got %v, want %v and the key", err, errEnded)
 		}
 	})
 	t.Run("fails at once when a plugin does not load", func(t *testing.T) {
 		plugins := map[string]string{"example.com/broken": t.TempDir()}
-		_, err := Start(t.Context(), Options{Binary: must(binary())(t), Dir: t.TempDir(), Plugins: plugins})
+		_, err := Start(t.Context(), Options{Binary: check.Must(binary())(t), Dir: t.TempDir(), Plugins: plugins})
 		if !errors.Is(err, errEnded) || !strings.Contains(err.Error(), "example.com/broken") {
 			t.Errorf("got %v, want %v and the plugin", err, errEnded)
 		}
 	})
 	t.Run("takes other ports when one is taken", func(t *testing.T) {
 		// As Traefik on a taken port the first time, then as Traefik itself.
-		script := "#!/bin/sh\nif mkdir tried; then echo listen: bind: address already in use; exit 1; fi\nexec " + must(binary())(t) + " \"$@\"\n"
+		script := "#!/bin/sh\nif mkdir tried; then echo listen: bind: address already in use; exit 1; fi\nexec " + check.Must(binary())(t) + " \"$@\"\n"
 		wrapped := filepath.Join(t.TempDir(), "traefik")
 		if err := os.WriteFile(wrapped, []byte(script), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		r := must(Start(t.Context(), Options{Binary: wrapped, Dir: t.TempDir(), Plugins: map[string]string{}}))(t)
+		r := check.Must(Start(t.Context(), Options{Binary: wrapped, Dir: t.TempDir(), Plugins: map[string]string{}}))(t)
 		if err := r.Stop(t.Context()); err != nil {
 			t.Error(err)
 		}
@@ -158,7 +159,7 @@ http:
 			t.Errorf("got %d lines of the plugin after Configure, want 1", n)
 		}
 		client := NewClient(ClientOptions{Target: r.Addr("direct")})
-		if response := must(client.Get("http://" + host))(t); response.Status != 299 {
+		if response := check.Must(client.Get("http://" + host))(t); response.Status != 299 {
 			t.Errorf("got %d, want the plugin's 299", response.Status)
 		}
 	})

@@ -1,17 +1,15 @@
 package replicas
 
 import (
+	"context"
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
-	"os"
-	"regexp"
 	"strconv"
-	"testing"
 	"time"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
 )
 
@@ -99,7 +97,7 @@ func (r *replica) awaits(status, from string) time.Duration {
 	r.t.Helper()
 	c := r.asker(from)
 	defer c.Close()
-	return eventually(r.t, fmt.Sprint("from ", from, " the hidden host answers ", status), func() bool { return get(c, photosURL) == status })
+	return check.Eventually(r.t, fmt.Sprint("from ", from, " the hidden host answers ", status), func() bool { return get(c, photosURL) == status })
 }
 
 // page sends a request of the owner's to the status page, and returns the answer.
@@ -154,58 +152,7 @@ func (r *replica) ips() map[string]bool {
 // debugged are the static options with which Traefik serves Go's profiles.
 var debugged = options{"api": options{"debug": true}}
 
-// A footprint is what Traefik's process takes.
-type footprint struct {
-	heap, resident int64 // bytes; heap: what is alive after a garbage collection
-	goroutines     int64
-}
-
-var (
-	heapAlloc      = regexp.MustCompile(`(?m)^# HeapAlloc = (\d+)$`)
-	goroutineTotal = regexp.MustCompile(`^goroutine profile: total (\d+)\n`)
-	digits         = regexp.MustCompile(`^(\d+)$`)
-	residentSize   = regexp.MustCompile(`(?m)^VmRSS:\s+(\d+) kB$`)
-)
-
-func (r *replica) footprint() footprint {
+func (r *replica) footprint() lab.Footprint {
 	r.t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", r.Pid()))
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	r.profile("heap?gc=1&debug=1") // once more, since the first time leaves what pools keep
-	return footprint{
-		heap:       number(r.t, heapAlloc, r.profile("heap?gc=1&debug=1")),
-		resident:   number(r.t, residentSize, status) << 10,
-		goroutines: number(r.t, goroutineTotal, r.profile("goroutine?debug=1")),
-	}
-}
-
-func (r *replica) profile(name string) []byte {
-	r.t.Helper()
-	request, err := http.NewRequest(http.MethodGet, "http://"+r.Addr("traefik")+"/debug/pprof/"+name, nil)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	request.Close = true // or the connection's goroutines would be counted as well
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return text
-}
-
-func number(t *testing.T, in *regexp.Regexp, text []byte) int64 {
-	t.Helper()
-	match := in.FindSubmatch(text)
-	if match == nil {
-		t.Fatalf("no %s in %.200q", in, text)
-	}
-	n, _ := strconv.ParseInt(string(match[1]), 10, 64) // digits
-	return n
+	return check.Must(r.Footprint(context.Background()))(r.t)
 }

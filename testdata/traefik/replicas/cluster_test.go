@@ -5,12 +5,14 @@ import (
 	"net"
 	"os/exec"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/redis"
 )
@@ -36,7 +38,7 @@ func startCluster(t *testing.T) []*redis.Server {
 	if out, err := create.CombinedOutput(); err != nil {
 		t.Fatalf("redis-cli --cluster create: %v\n%s", err, out)
 	}
-	eventually(t, "all nodes of the cluster are well, and each master has a replica", func() bool {
+	check.Eventually(t, "all nodes of the cluster are well, and each master has a replica", func() bool {
 		for _, node := range nodes {
 			info := node.CLI("CLUSTER", "INFO") + node.CLI("INFO", "replication")
 			if !strings.Contains(info, "cluster_state:ok") || !strings.Contains(info, "master_link_status:up") && !strings.Contains(info, "state=online") {
@@ -59,13 +61,17 @@ func masterOf(t *testing.T, node *redis.Server) (address string) {
 		}
 		for _, slots := range words[8:] {
 			first, last, _ := strings.Cut(slots, "-")
-			at := number(t, digits, []byte(slot))
-			if number(t, digits, []byte(first)) <= at && at <= number(t, digits, []byte(last)) {
+			if number(t, first) <= number(t, slot) && number(t, slot) <= number(t, last) {
 				address, _, _ = strings.Cut(words[1], "@")
 			}
 		}
 	}
 	return address
+}
+
+func number(t *testing.T, digits string) int {
+	t.Helper()
+	return check.Must(strconv.Atoi(digits))(t)
 }
 
 func TestARedisCluster(t *testing.T) {
@@ -126,7 +132,7 @@ func TestARedisCluster(t *testing.T) {
 	}
 	master.Kill()
 	killed := time.Now()
-	eventually(t, "another node takes over", func() bool {
+	check.Eventually(t, "another node takes over", func() bool {
 		now := masterOf(t, others[0])
 		return now != "" && now != before && strings.Contains(others[0].CLI("CLUSTER", "INFO"), "cluster_state:ok")
 	})
@@ -152,7 +158,7 @@ func TestARedisCluster(t *testing.T) {
 	}
 	// And the node that was killed comes back, as a replica.
 	master.Start()
-	eventually(t, "the node is a replica, and all know it", func() bool {
+	check.Eventually(t, "the node is a replica, and all know it", func() bool {
 		known := strings.Contains(master.CLI("INFO", "replication"), "master_link_status:up")
 		for _, node := range others { // else the master would pay no attention to its request below
 			known = known && regexp.MustCompile(master.Address+`@\d+ slave `).MatchString(node.CLI("CLUSTER", "NODES"))
@@ -166,7 +172,7 @@ func TestARedisCluster(t *testing.T) {
 	if got := master.CLI("CLUSTER", "FAILOVER"); got != "OK" {
 		t.Errorf("CLUSTER FAILOVER: got %s", got)
 	}
-	eventually(t, "the node is the master", func() bool { return masterOf(t, others[0]) == before })
+	check.Eventually(t, "the node is the master", func() bool { return masterOf(t, others[0]) == before })
 	from, _ = address(n + 1)
 	b.learn(from)
 	wantWithin(t, "after a planned failover, another replica lets in", a.awaits("200", from), 2*time.Second, usual)

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/redis"
 )
 
@@ -119,7 +121,7 @@ func TestRedisFails(t *testing.T) {
 			b.awaits("403", revoked[0][0])
 			agree(t, len(known), a, b)
 			usual, usualWorst := median(learning), slices.Max(learning)
-			before := []footprint{a.footprint(), b.footprint()}
+			before := []lab.Footprint{a.footprint(), b.footprint()}
 			connections := len(s.Clients())
 			if connections != 4 {
 				t.Errorf("got %d connections, want 2 of each Traefik: %q", connections, s.Clients())
@@ -148,8 +150,8 @@ func TestRedisFails(t *testing.T) {
 			b.want("200", revoked[0][1:]...)
 			for i, r := range fleet {
 				now := r.footprint()
-				t.Logf("replica %d has a heap of %d KiB, before %d; resident %d KiB, before %d", i, now.heap>>10, before[i].heap>>10, now.resident>>10, before[i].resident>>10)
-				if now.heap > before[i].heap+16<<20 || now.resident > before[i].resident+flood/4 {
+				t.Logf("replica %d has a heap of %d KiB, before %d; resident %d KiB, before %d", i, now.Heap>>10, before[i].Heap>>10, now.Resident>>10, before[i].Resident>>10)
+				if now.Heap > before[i].Heap+16<<20 || now.Resident > before[i].Resident+flood/4 {
 					t.Errorf("replica %d: got %+v, before %+v", i, now, before[i])
 				}
 			}
@@ -191,9 +193,9 @@ func TestRedisFails(t *testing.T) {
 				r.told(1, "msg=failed", "redis: ")
 				r.told(1, "msg=failed")
 				r.told(2, `msg="in step"`)
-				eventually(t, "there are as many goroutines as before", func() bool { return r.footprint().goroutines <= before[i].goroutines })
+				check.Eventually(t, "there are as many goroutines as before", func() bool { return r.footprint().Goroutines <= before[i].Goroutines })
 			}
-			eventually(t, "there are as many connections as before", func() bool { return len(s.Clients()) == connections })
+			check.Eventually(t, "there are as many connections as before", func() bool { return len(s.Clients()) == connections })
 		})
 	}
 }

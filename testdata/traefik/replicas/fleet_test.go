@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/config"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/redis"
@@ -138,7 +139,7 @@ func (r *replica) awaitInStep(times int) {
 
 func (r *replica) awaitLines(times int, substrings ...string) {
 	r.t.Helper()
-	eventually(r.t, fmt.Sprint(times, " lines with ", substrings), func() bool { return r.Log().Count(substrings...) >= times })
+	check.Eventually(r.t, fmt.Sprint(times, " lines with ", substrings), func() bool { return r.Log().Count(substrings...) >= times })
 }
 
 // told compares how many times Traefik has told something.
@@ -176,7 +177,7 @@ func agree(t *testing.T, n int, replicas ...*replica) map[string]bool {
 			}
 		}
 	}()
-	eventually(t, fmt.Sprint("all replicas hold the same ", n, " IPs"), func() bool {
+	check.Eventually(t, fmt.Sprint("all replicas hold the same ", n, " IPs"), func() bool {
 		ips := replicas[0].ips()
 		same := len(ips) == n
 		for _, r := range replicas[1:] {

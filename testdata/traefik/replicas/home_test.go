@@ -9,8 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
 )
 
@@ -25,12 +25,7 @@ var home struct {
 }
 
 func TestMain(m *testing.M) {
-	code, err := runAtHome(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
+	check.Main(func() (int, error) { return runAtHome(m) })
 }
 
 func runAtHome(m *testing.M) (code int, err error) {
@@ -76,20 +71,6 @@ func writeCertificates(dir, name string, ca *lab.CA, certificate tls.Certificate
 		}
 	}
 	return nil
-}
-
-// eventually waits until something holds, and returns how long that took; at most 20 seconds.
-func eventually(t *testing.T, what string, holds func() bool) time.Duration {
-	t.Helper()
-	began := time.Now()
-	for time.Since(began) < 20*time.Second {
-		if holds() {
-			return time.Since(began)
-		}
-		time.Sleep(time.Millisecond)
-	}
-	t.Fatalf("not within 20 s: %s", what)
-	return 0
 }
 
 // address returns one of as many public addresses as one likes, and what it is learned as.

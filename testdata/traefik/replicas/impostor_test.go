@@ -5,6 +5,8 @@ import (
 	"net"
 	"sync"
 	"testing"
+
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 )
 
 // flood is how many bytes an impostor says at most on each connection: far more than Traefik takes, and not so much that
@@ -24,7 +26,7 @@ type impostor struct {
 func startImpostor(t *testing.T, address string, says ...string) *impostor {
 	t.Helper()
 	i := &impostor{says: says}
-	eventually(t, "Redis's port is free", func() bool {
+	check.Eventually(t, "Redis's port is free", func() bool {
 		var err error
 		i.listener, err = net.Listen("tcp", address)
 		return err == nil

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/redis"
 )
 
@@ -18,7 +19,7 @@ type end struct{ after, before time.Time }
 func ends(t *testing.T, from string, replicas ...*replica) []end {
 	t.Helper()
 	ends := make([]end, len(replicas))
-	eventually(t, "all replicas reject "+from, func() bool {
+	check.Eventually(t, "all replicas reject "+from, func() bool {
 		all := true
 		for i, r := range replicas {
 			asked := time.Now()
@@ -116,7 +117,7 @@ func TestWhatWasRevokedStaysAway(t *testing.T) {
 		}},
 		{"Redis is flushed", false, func(server *redis.Server, a, b *replica) {
 			server.CLI("FLUSHALL")
-			eventually(a.t, "the replicas tell Redis again", func() bool { return server.CLI("HLEN", "{mtlsallowlist:default}:grants") == "2" })
+			check.Eventually(a.t, "the replicas tell Redis again", func() bool { return server.CLI("HLEN", "{mtlsallowlist:default}:grants") == "2" })
 		}},
 		{"the replica that learned restarts", false, func(_ *redis.Server, a, _ *replica) {
 			a.restart()
@@ -170,7 +171,7 @@ func TestWhatWasRevokedStaysAway(t *testing.T) {
 			b.revoke("203.0.113.1")
 			a.awaits("403", "203.0.113.1")
 			if row.stateFile {
-				eventually(t, "the state file has the revocation instead of the grant", func() bool {
+				check.Eventually(t, "the state file has the revocation instead of the grant", func() bool {
 					data, err := os.ReadFile(path)
 					grants, revoked, found := strings.Cut(string(data), `"revoked": [`)
 					return err == nil && found && !strings.Contains(grants, "203.0.113.1/32") && strings.Contains(revoked, "203.0.113.1/32")

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/redis"
 )
 
@@ -41,10 +42,10 @@ func TestReloadsKeepTheConnections(t *testing.T) {
 	a.told(0, "msg=failed")
 	a.told(1, `msg="in step"`)
 	after := a.footprint()
-	t.Logf("after 200 reloads: %d goroutines, before %d; heap %d KiB, before %d", after.goroutines, before.goroutines, after.heap>>10, before.heap>>10)
-	eventually(t, "there are as many goroutines as before, and the heap is about as large", func() bool {
+	t.Logf("after 200 reloads: %d goroutines, before %d; heap %d KiB, before %d", after.Goroutines, before.Goroutines, after.Heap>>10, before.Heap>>10)
+	check.Eventually(t, "there are as many goroutines as before, and the heap is about as large", func() bool {
 		after = a.footprint()
-		return after.goroutines <= before.goroutines && after.heap < before.heap+5<<20
+		return after.Goroutines <= before.Goroutines && after.Heap < before.Heap+5<<20
 	})
 
 	other := h
@@ -54,7 +55,7 @@ func TestReloadsKeepTheConnections(t *testing.T) {
 	a.awaitInStep(2)
 	a.learn("203.0.113.3")
 	a.want("200", "203.0.113.1", "203.0.113.2", "203.0.113.3")
-	eventually(t, "a has connections to the other db alone", func() bool {
+	check.Eventually(t, "a has connections to the other db alone", func() bool {
 		clients := server.Clients()
 		return len(clients) == 4 && strings.Count(strings.Join(clients, "\n"), " db=1 ") == 2
 	})
@@ -69,7 +70,7 @@ func TestReloadsKeepTheConnections(t *testing.T) {
 	alone.redis = nil
 	a.configure(alone)
 	b.configure(alone)
-	took := eventually(t, "no connection is left", func() bool { return len(server.Clients()) == 0 })
+	took := check.Eventually(t, "no connection is left", func() bool { return len(server.Clients()) == 0 })
 	t.Logf("without redis, the connections close within %v", took)
 	a.learn("203.0.113.5")
 	a.want("200", "203.0.113.1", "203.0.113.4", "203.0.113.5")
@@ -118,7 +119,7 @@ func TestOneStoreHasOneRedis(t *testing.T) {
 	r.configure(changed)
 	r.learn("203.0.113.2")
 	r.want("200", "203.0.113.1", "203.0.113.2")
-	eventually(t, "all connections are to the other db", func() bool {
+	check.Eventually(t, "all connections are to the other db", func() bool {
 		clients := server.Clients()
 		return len(clients) == 2 && strings.Count(strings.Join(clients, "\n"), " db=2 ") == 2
 	})

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/redis"
 )
@@ -97,7 +98,7 @@ func TestARollingRestartForgetsNobody(t *testing.T) {
 	for round := range 2 {
 		for i, w := range watches {
 			asked := w.asked.Load()
-			eventually(t, "the replica lets in", func() bool { return w.asked.Load() > asked+20 })
+			check.Eventually(t, "the replica lets in", func() bool { return w.asked.Load() > asked+20 })
 			w.excused.Add(1)
 			w.replica.restart()
 			w.excused.Add(1)
@@ -111,7 +112,7 @@ func TestARollingRestartForgetsNobody(t *testing.T) {
 	}
 	for _, w := range watches {
 		asked := w.asked.Load()
-		eventually(t, "the replica lets in", func() bool { return w.asked.Load() > asked+20 })
+		check.Eventually(t, "the replica lets in", func() bool { return w.asked.Load() > asked+20 })
 	}
 	over.Store(true)
 	asking.Wait()

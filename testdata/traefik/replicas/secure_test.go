@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/redis"
 )
@@ -95,7 +96,7 @@ func TestTLSWithAClientCertificateAndTheLeastRules(t *testing.T) {
 	fleet[2].learn("203.0.113.4")
 	fleet[1].awaits("200", "203.0.113.4")
 	fleet[0].awaits("403", "203.0.113.4")
-	eventually(t, "the replicas look whether all is well", func() bool { return strings.Contains(server.CLI("INFO", "commandstats"), "cmdstat_hmget:") })
+	check.Eventually(t, "the replicas look whether all is well", func() bool { return strings.Contains(server.CLI("INFO", "commandstats"), "cmdstat_hmget:") })
 	for _, r := range fleet {
 		r.told(0, "msg=failed")
 		r.told(1, `msg="in step"`)
@@ -179,7 +180,7 @@ func TestSecretsOfTraefikGoToNobodysHost(t *testing.T) {
 	}
 	for option, value := range map[string]string{"passwordEnv": "MTLSALLOWLIST_PASSWORD", "passwordFile": filepath.Join(dir, "secrets", "password")} {
 		r.configure(at(option, value))
-		eventually(t, "the host hears what "+option+" may tell", func() bool { return strings.Contains(evil.heard(), "AUTH\r\n$15\r\nmeant for Redis\r\n") })
+		check.Eventually(t, "the host hears what "+option+" may tell", func() bool { return strings.Contains(evil.heard(), "AUTH\r\n$15\r\nmeant for Redis\r\n") })
 		evil.forget()
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/redis"
 )
 
@@ -41,7 +42,7 @@ func TestRedissClockIsSet(t *testing.T) {
 			usual := learned.Sub(began) + b.awaits("200", before)
 			server.Clock.Set(row.then)
 			if row.noted {
-				eventually(t, "the replicas tell Redis that its clock was set back", func() bool {
+				check.Eventually(t, "the replicas tell Redis that its clock was set back", func() bool {
 					return server.CLI("HEXISTS", "{mtlsallowlist:default}:epoch", "behind") == "1"
 				})
 			}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/redis"
 )
@@ -118,16 +119,16 @@ func TestSoak(t *testing.T) {
 	began := time.Now()
 	table := []string{"time, faults, learned, asked, revoked, heap MiB, resident MiB, goroutines, connections"}
 	faults := 0
-	var first, last [2]footprint
+	var first, last [2]lab.Footprint
 	row := func() {
 		cells := []string{time.Since(began).Round(time.Second).String(), fmt.Sprint(faults), fmt.Sprint(s.learned.Load()), fmt.Sprint(s.asked.Load()), fmt.Sprint(s.revoked.Load())}
 		for i, r := range fleet {
 			last[i] = r.footprint()
 		}
 		cells = append(cells,
-			fmt.Sprintf("%d %d", last[0].heap>>20, last[1].heap>>20),
-			fmt.Sprintf("%d %d", last[0].resident>>20, last[1].resident>>20),
-			fmt.Sprintf("%d %d", last[0].goroutines, last[1].goroutines),
+			fmt.Sprintf("%d %d", last[0].Heap>>20, last[1].Heap>>20),
+			fmt.Sprintf("%d %d", last[0].Resident>>20, last[1].Resident>>20),
+			fmt.Sprintf("%d %d", last[0].Goroutines, last[1].Goroutines),
 			fmt.Sprint(len(server.Clients())))
 		table = append(table, strings.Join(cells, ", "))
 	}
@@ -154,16 +155,16 @@ func TestSoak(t *testing.T) {
 		fleet[i%2].learn(from)
 	}
 	agree(t, 500, fleet...)
-	eventually(t, "the goroutines of connections have ended", func() bool {
-		return fleet[0].footprint().goroutines <= first[0].goroutines && fleet[1].footprint().goroutines <= first[1].goroutines
+	check.Eventually(t, "the goroutines of connections have ended", func() bool {
+		return fleet[0].footprint().Goroutines <= first[0].Goroutines && fleet[1].footprint().Goroutines <= first[1].Goroutines
 	})
 	row()
 	for i := range fleet {
-		if last[i].heap > first[i].heap+10<<20 {
-			t.Errorf("replica %d: got a heap of %d MiB, at the beginning %d", i, last[i].heap>>20, first[i].heap>>20)
+		if last[i].Heap > first[i].Heap+10<<20 {
+			t.Errorf("replica %d: got a heap of %d MiB, at the beginning %d", i, last[i].Heap>>20, first[i].Heap>>20)
 		}
-		if last[i].resident > first[i].resident*5/4 {
-			t.Errorf("replica %d: got %d MiB in memory, at the beginning %d", i, last[i].resident>>20, first[i].resident>>20)
+		if last[i].Resident > first[i].Resident*5/4 {
+			t.Errorf("replica %d: got %d MiB in memory, at the beginning %d", i, last[i].Resident>>20, first[i].Resident>>20)
 		}
 	}
 	if got := len(server.Clients()); got > 4 {

@@ -12,8 +12,11 @@ import (
 type trial struct {
 	comment string
 	command string
-	want    string // the HTTP status; empty: no answer, the handshake fails
+	want    string // the HTTP status, or certificateRequired
 }
+
+// certificateRequired says that the handshake fails because there is no certificate.
+const certificateRequired = "certificate required"
 
 // trials are in an order in which each comes out as its comment says. Paths are relative to the folder root.
 func (h *household) trials(root string) ([]trial, error) {
@@ -36,7 +39,7 @@ func (h *household) trials(root string) ([]trial, error) {
 	refused := strings.Replace(curl("ha", ""), "curl -i", "curl -i --http1.1", 1)
 	return []trial{
 		{"Photos is shut: 403.", curl("photos", ""), "403"},
-		{"Home Assistant, without a certificate: the TLS handshake fails (\"certificate required\").", refused, ""},
+		{"Home Assistant, without a certificate: the TLS handshake fails (\"certificate required\").", refused, certificateRequired},
 		{"Home Assistant, with Bob's certificate: 200.", curl("ha", bob), "200"},
 		{"Now Photos is open, without a certificate: 200.", curl("photos", ""), "200"},
 		{"Files isn't, for it is Alice's alone: 403.", curl("files", ""), "403"},

@@ -4,8 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -65,6 +68,17 @@ func ask(c *lab.Client, host string, header http.Header) string {
 		return fmt.Sprintf("%s answered: %s", host, response.Body)
 	}
 	return fmt.Sprint(response.Status)
+}
+
+// alert returns the TLS alert with which the server has refused a connection, or what else was wrong with it.
+func alert(err error) string {
+	if refusal := (*net.OpError)(nil); errors.As(err, &refusal) && refusal.Op == "remote error" {
+		return refusal.Err.Error()
+	}
+	if request := (*url.Error)(nil); errors.As(err, &request) {
+		return request.Err.Error()
+	}
+	return err.Error()
 }
 
 // step is a question from an address, with the phone's certificate or without any, and its answer.

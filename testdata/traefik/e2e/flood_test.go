@@ -57,8 +57,9 @@ func TestFloodsRevokeNothing(t *testing.T) {
 			stranger := keep(t, lab.ClientOptions{From: "203.0.113.66", Target: home.traefik.Addr("websecure"), TLS: tlsConfig(nil), HTTP2: http2})
 			for c, want := range map[*lab.Client]int{page: row.want, stranger: http.StatusForbidden} {
 				got, err := c.Do(written(t, row.method, row.path, row.body, row.headers...))
-				if err != nil && len(row.body) > size/2 {
-					continue // it was answered, and closed before all was read
+				for attempt := 1; err != nil && len(row.body) > size/2 && attempt < 10; attempt++ {
+					// Traefik answers before it has read all, and Go's client now and then has that for an error.
+					got, err = c.Do(written(t, row.method, row.path, row.body, row.headers...))
 				}
 				if err != nil || got.Status != want || strings.Contains(got.Body, "\"ended\": 1") {
 					t.Errorf("%s, HTTP/2: %t: got %d, %.200s, %.200v, want %d", row.name, http2, got.Status, got.Body, err, want)

@@ -131,11 +131,11 @@ var ailments = map[string]func(t *testing.T) []string{
 		}
 		h := plain(nil, nil)
 		h.live(t)
-		refuses(t, nil)
-		refuses(t, &foreign)
+		refuses(t, nil, "tls: certificate required")
+		refuses(t, &foreign, "tls: unknown certificate authority")
 		h.Routes[0].TLS = "mtsl"
 		h.live(t)
-		refuses(t, &home.phone)
+		refuses(t, &home.phone, "EOF")
 		return nil
 	},
 	"Nobody is asked for a certificate": func(t *testing.T) []string {
@@ -313,11 +313,14 @@ func withMTLS(t *testing.T) *dynamic.Configuration {
 	return configuration
 }
 
-// refuses fails unless the learner's host refuses the handshake.
-func refuses(t *testing.T, certificate *tls.Certificate) {
+// refuses fails unless the learner's host refuses the handshake with that alert.
+func refuses(t *testing.T, certificate *tls.Certificate, want string) {
 	t.Helper()
-	if response, err := client(t, "203.0.113.7", certificate).Get("https://ha.home.example/"); err == nil {
+	response, err := client(t, "203.0.113.7", certificate).Get("https://ha.home.example/")
+	if err == nil {
 		t.Errorf("got an answer with status %d, want none", response.Status)
+	} else if got := alert(err); got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }
 
@@ -396,7 +399,7 @@ func TestBackingOut(t *testing.T) {
 	h.Others = map[string]*dynamic.Middleware{"own": {IPAllowList: &dynamic.IPAllowList{SourceRange: []string{"192.0.2.0/24"}}}}
 	h.Routes[0].Middleware, h.Routes[1].Middleware, h.Routes[2].Middleware = "", "own", ""
 	h.live(t)
-	refuses(t, nil)
+	refuses(t, nil, "tls: certificate required")
 	walk(t,
 		step{"203.0.113.7", &home.phone, "ha", "200"},
 		step{"203.0.113.7", nil, "photos", "403"},

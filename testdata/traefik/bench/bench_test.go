@@ -119,12 +119,12 @@ func TestAWrongAnswerFailsTheRun(t *testing.T) {
 	}
 	defer b.Close()
 	for want, fault := range map[int]string{200: "", 403: `got "HTTP/1.1 200 OK\r\n", want status 403`} {
-		c, err := gather(t.Context(), 2, address{target: b.Addr().String(), host: "x", from: friend, want: want})
+		c, err := connectAll(t.Context(), 2, address{target: b.Addr().String(), host: "x", from: friend, want: want})
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer c.leave()
-		took, err := c.visits(t.Context(), func(asked int) bool { return asked < 3 })
+		defer c.close()
+		took, err := c.run(t.Context(), func(asked int) bool { return asked < 3 })
 		if fault == "" && (err != nil || len(took) != 6) || fault != "" && (err == nil || !strings.HasPrefix(err.Error(), fault)) {
 			t.Errorf("want %d: got %d requests and %v, want 6 or %q", want, len(took), err, fault)
 		}

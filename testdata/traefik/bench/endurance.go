@@ -16,7 +16,7 @@ func measureEndurance(ctx context.Context, b *bench) (err error) {
 	// With debug Traefik serves Go's profiles. It then also counts what blocks, which makes it slower: so it has
 	// this Traefik for itself.
 	static := map[string]any{"api": map[string]any{"debug": true}}
-	s, err := b.openStreet(ctx, static, endured(0))
+	s, err := b.openTestbed(ctx, static, endured(0))
 	if err != nil {
 		return err
 	}
@@ -28,24 +28,24 @@ func measureEndurance(ctx context.Context, b *bench) (err error) {
 	if err := askOnce(ctx, s.proving(learning, friend, ok)); err != nil {
 		return err
 	}
-	crowd, err := b.enduringCrowd(ctx, s)
+	load, err := b.enduranceLoad(ctx, s)
 	if err != nil {
 		return err
 	}
-	defer crowd.leave()
+	defer load.close()
 	rows := [][]string{{"reloads", "requests", "heap MiB", "goroutines", "resident MiB"}}
 	var first, last lab.Footprint
 	requests := 0
 	// What is there from the first reloads and requests on, like connections and pools, is no growth.
 	warm := b.reloadsPerRow / 2
 	for reload := 1 - warm; reload <= b.reloads; reload++ {
-		if err := b.reload(ctx, s, crowd, reload+warm); err != nil {
+		if err := b.reload(ctx, s, load, reload+warm); err != nil {
 			return err
 		}
 		if reload <= 0 {
 			requests = 0
 		} else {
-			requests += len(crowd) * (b.requestsPerReload / len(crowd))
+			requests += len(load) * (b.requestsPerReload / len(load))
 		}
 		if reload < 0 || reload%b.reloadsPerRow != 0 {
 			continue
@@ -92,26 +92,26 @@ func endured(reload int) map[string]*dynamic.Middleware {
 	}
 }
 
-// enduringCrowd is half learners', half enforcers' clients.
-func (b *bench) enduringCrowd(ctx context.Context, s *street) (crowd, error) {
-	var all crowd
+// enduranceLoad is half learners', half enforcers' clients.
+func (b *bench) enduranceLoad(ctx context.Context, s *testbed) (loadGenerator, error) {
+	var load loadGenerator
 	for i := range b.connections {
 		to := []address{
 			s.proving(learning, friend, ok), s.secure(enforcing, friend, ok),
 			s.proving(learning, friend, ok), s.plain(longRange, friend, ok),
 		}[i%4]
-		v, err := visit(ctx, to)
+		c, err := connect(ctx, to)
 		if err != nil {
-			all.leave()
+			load.close()
 			return nil, err
 		}
-		all = append(all, v)
+		load = append(load, c)
 	}
-	return all, nil
+	return load, nil
 }
 
-// reload has Traefik take a new configuration while the crowd asks, then a new client learned and let in, and a stranger refused.
-func (b *bench) reload(ctx context.Context, s *street, c crowd, number int) error {
+// reload has Traefik take a new configuration while clients ask, then has a new one learned and let in, and a stranger refused.
+func (b *bench) reload(ctx context.Context, s *testbed, load loadGenerator, number int) error {
 	middlewares := endured(number)
 	dynamic, err := s.dynamic(middlewares)
 	if err != nil {
@@ -120,7 +120,7 @@ func (b *bench) reload(ctx context.Context, s *street, c crowd, number int) erro
 	var configuring sync.WaitGroup
 	var failed error
 	configuring.Go(func() { failed = s.traefik.Configure(dynamic) })
-	_, err = c.visits(ctx, func(asked int) bool { return asked < b.requestsPerReload/len(c) })
+	_, err = load.run(ctx, func(asked int) bool { return asked < b.requestsPerReload/len(load) })
 	configuring.Wait()
 	if err := errors.Join(err, failed); err != nil {
 		return fmt.Errorf("reload %d: %w", number, err)

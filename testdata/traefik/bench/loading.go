@@ -122,15 +122,12 @@ func (b *bench) vendoredGopath() (gopath string, packages []string, err error) {
 
 // parse reads our files with Go's parser, as Yaegi does before it compiles them.
 func (b *bench) parse() error {
-	files, err := filepath.Glob(filepath.Join(b.root, "*.go"))
+	files, err := b.sources()
 	if err != nil {
 		return err
 	}
 	for _, file := range files {
-		if strings.HasSuffix(file, "_test.go") {
-			continue
-		}
-		if _, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.DeclarationErrors); err != nil {
+		if _, err := parser.ParseFile(token.NewFileSet(), filepath.Join(b.root, file), nil, parser.DeclarationErrors); err != nil {
 			return err
 		}
 	}

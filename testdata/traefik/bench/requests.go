@@ -186,11 +186,11 @@ func measureRequests(_ context.Context, b *bench) error {
 		return err
 	}
 	defer speak()
-	w, err := b.newWorkshop()
+	w, err := b.newFactory()
 	if err != nil {
 		return err
 	}
-	for _, measure := range []func(*bench, *workshop) error{measureKinds, measureSizes, measureLearning} {
+	for _, measure := range []func(*bench, *factory) error{measureCases, measureSizes, measureLearning} {
 		if err := measure(b, w); err != nil {
 			return err
 		}

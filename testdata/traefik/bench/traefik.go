@@ -21,14 +21,14 @@ const (
 	learning    = "learner"
 )
 
-// A lane is a router over HTTP or TLS.
-type lane struct {
+// A variant is a router over HTTP or TLS.
+type variant struct {
 	host, name, scheme string
 	base               string // host of the router it is compared with, over the same scheme
 	limit              limit
 	address            address
 
-	crowd    crowd
+	load     loadGenerator
 	perSec   []float64     // requests, by round
 	p50, p99 []float64     // by round
 	requests int           // of all rounds
@@ -39,7 +39,7 @@ type lane struct {
 func measureTraefik(ctx context.Context, b *bench) (err error) {
 	short := append(sourceRanges(3), friendRange)
 	long := append(sourceRanges(b.listed-1), friendRange)
-	s, err := b.openStreet(ctx, nil, map[string]*dynamic.Middleware{
+	s, err := b.openTestbed(ctx, nil, map[string]*dynamic.Middleware{
 		bare:        nil,
 		listing:     allowing(short),
 		nothing:     config.Plugin("nothing", options{}),
@@ -56,9 +56,9 @@ func measureTraefik(ctx context.Context, b *bench) (err error) {
 			err = closing
 		}
 	}()
-	lanes := b.lanes(s)
+	variants := b.variants(s)
 	// A stranger is refused where the friend will be let in.
-	for _, l := range lanes {
+	for _, l := range variants {
 		if l.host == bare || l.host == nothing {
 			continue
 		}
@@ -71,35 +71,35 @@ func measureTraefik(ctx context.Context, b *bench) (err error) {
 	if err := askOnce(ctx, s.proving(learning, friend, ok)); err != nil {
 		return err
 	}
-	for _, l := range lanes {
-		if l.crowd, err = gather(ctx, b.connections, l.address); err != nil {
+	for _, l := range variants {
+		if l.load, err = connectAll(ctx, b.connections, l.address); err != nil {
 			return err
 		}
-		defer l.crowd.leave()
+		defer l.load.close()
 	}
 	for round := range 1 + b.trafficRounds {
 		if round%5 == 0 {
 			b.progress("traefik: round %d of %d", round, b.trafficRounds)
 		}
-		for _, scheme := range [][]*lane{lanes[:len(lanes)/2], lanes[len(lanes)/2:]} {
+		for _, scheme := range [][]*variant{variants[:len(variants)/2], variants[len(variants)/2:]} {
 			if err := b.trafficRound(ctx, s, scheme, round > 0); err != nil {
 				return err
 			}
 		}
 	}
-	b.reportLanes(lanes)
+	b.reportVariants(variants)
 	return nil
 }
 
-// lanes are those over HTTP, then those over TLS.
-func (b *bench) lanes(s *street) []*lane {
-	var lanes []*lane
+// variants are those over HTTP, then those over TLS.
+func (b *bench) variants(s *testbed) []*variant {
+	var variants []*variant
 	for _, scheme := range []string{"HTTP", "TLS"} {
 		to := s.plain
 		if scheme == "TLS" {
 			to = s.secure
 		}
-		for _, l := range []lane{
+		for _, l := range []variant{
 			{host: bare, name: "no middleware", base: listing},
 			{host: listing, name: "ipAllowList, match in the last of 4"},
 			{host: nothing, name: "do-nothing plugin", base: listing},
@@ -108,18 +108,18 @@ func (b *bench) lanes(s *street) []*lane {
 			{host: longRange, name: "enforcer, source range of the same " + count(b.listed), base: longListing, limit: limit{bound: 1, atLeast: true}},
 		} {
 			l.scheme, l.address = scheme, to(l.host, friend, ok)
-			lanes = append(lanes, &l)
+			variants = append(variants, &l)
 		}
 	}
-	return lanes
+	return variants
 }
 
-// trafficRound gives each lane, in random order, its window. Unless it counts it only warms up.
-func (b *bench) trafficRound(ctx context.Context, s *street, lanes []*lane, counts bool) error {
-	for _, i := range rand.Perm(len(lanes)) {
-		l := lanes[i]
+// trafficRound gives each variant, in random order, its window. Unless it counts it only warms up.
+func (b *bench) trafficRound(ctx context.Context, s *testbed, variants []*variant, counts bool) error {
+	for _, i := range rand.Perm(len(variants)) {
+		l := variants[i]
 		before := processorTime(s.traefik.Pid())
-		perSec, took, err := l.crowd.during(ctx, b.trafficWindow)
+		perSec, took, err := l.load.runFor(ctx, b.trafficWindow)
 		if err != nil {
 			return fmt.Errorf("%s over %s: %w", l.name, l.scheme, err)
 		}
@@ -134,15 +134,15 @@ func (b *bench) trafficRound(ctx context.Context, s *street, lanes []*lane, coun
 	return nil
 }
 
-func (b *bench) reportLanes(lanes []*lane) {
+func (b *bench) reportVariants(variants []*variant) {
 	rows := [][]string{{"router", "", "requests/s", "p50 ms", "p99 ms", "CPU µs", "÷ ipAllowList", "limit", ""}}
-	for _, l := range lanes {
+	for _, l := range variants {
 		row := []string{
 			l.name, l.scheme, count(int(spreadOf(l.perSec).median)),
 			milliseconds(spreadOf(l.p50).median), milliseconds(spreadOf(l.p99).median),
 			fmt.Sprintf("%.1f", l.busy.Seconds()*1e6/float64(l.requests)), "",
 		}
-		for _, base := range lanes {
+		for _, base := range variants {
 			if base.host != l.base || base.scheme != l.scheme {
 				continue
 			}
@@ -162,7 +162,7 @@ func (b *bench) reportLanes(lanes []*lane) {
 // measureLatency finds how long after a proof was answered a new client, at the same address, has its first answer of
 // a hidden router.
 func measureLatency(ctx context.Context, b *bench) (err error) {
-	s, err := b.openStreet(ctx, nil, map[string]*dynamic.Middleware{
+	s, err := b.openTestbed(ctx, nil, map[string]*dynamic.Middleware{
 		bare:      nil,
 		enforcing: own(options{"mode": "enforce"}),
 		learning:  own(options{"mode": "learn", "maxIPs": b.openings}),

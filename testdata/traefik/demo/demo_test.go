@@ -18,7 +18,7 @@ func TestEveryStepComesOutAndEveryCurlLineWorks(t *testing.T) {
 	visited := false
 	output, err := demonstrate(t, services(), func(_ context.Context, _ *console, h *household) error {
 		visited = true
-		checkTrials(t, h)
+		checkCommands(t, h)
 		return nil
 	})
 	if err != nil || !visited || !strings.HasSuffix(output, "\n ✓ 23 of 23 steps came out as they should\n") {
@@ -31,17 +31,17 @@ func TestEveryStepComesOutAndEveryCurlLineWorks(t *testing.T) {
 	}
 }
 
-// checkTrials runs the commands as people would, from the repository root.
-func checkTrials(t *testing.T, h *household) {
+// checkCommands runs the commands as people would, from the repository root.
+func checkCommands(t *testing.T, h *household) {
 	t.Helper()
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Fatal("curl is missing: install it (Debian: apt-get install curl)")
 	}
 	root := check.Must(lab.Root())(t)
-	for _, trial := range check.Must(h.trials(root))(t) {
-		command := exec.Command("sh", "-c", trial.command)
-		command.Dir = root
-		output, err := command.Output()
+	for _, command := range check.Must(h.commands(root))(t) {
+		shell := exec.Command("sh", "-c", command.line)
+		shell.Dir = root
+		output, err := shell.Output()
 		_, rest, _ := strings.Cut(string(output), " ")
 		got, _, _ := strings.Cut(rest, " ")
 		if failed := (*exec.ExitError)(nil); errors.As(err, &failed) {
@@ -50,8 +50,8 @@ func checkTrials(t *testing.T, h *household) {
 				got = certificateRequired
 			}
 		}
-		if got != trial.want {
-			t.Errorf("%s: got %q %v, want %q\n%s", trial.command, got, err, trial.want, output)
+		if got != command.want {
+			t.Errorf("%s: got %q %v, want %q\n%s", command.line, got, err, command.want, output)
 		}
 	}
 }

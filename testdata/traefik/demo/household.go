@@ -55,7 +55,7 @@ type household struct {
 	certificates map[string]tls.Certificate
 	backends     map[string]*lab.Backend
 	traefik      *lab.Traefik
-	journal      *journal
+	log          *logWriter
 }
 
 // open makes a household in the folder dir, and returns when Traefik serves it. The caller closes it.
@@ -82,7 +82,7 @@ func (h *household) furnish(ctx context.Context) error {
 		h.backends[s.host] = backend
 	}
 	var err error
-	if h.journal, err = newJournal(filepath.Join(h.dir, logFile)); err != nil {
+	if h.log, err = newLogWriter(filepath.Join(h.dir, logFile)); err != nil {
 		return err
 	}
 	return h.start(ctx)
@@ -95,7 +95,7 @@ func (h *household) start(ctx context.Context) error {
 		Dir:     h.dir,
 		Static:  map[string]any{"entryPoints": map[string]any{direct: map[string]any{}}},
 		Dynamic: h.dynamic(),
-		Output:  h.journal,
+		Output:  h.log,
 	})
 	return err
 }
@@ -222,8 +222,8 @@ func (h *household) close() error {
 	for _, backend := range h.backends {
 		backend.Close()
 	}
-	if h.journal != nil {
-		err = errors.Join(err, h.journal.file.Close())
+	if h.log != nil {
+		err = errors.Join(err, h.log.file.Close())
 	}
 	return err
 }

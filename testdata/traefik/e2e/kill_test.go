@@ -13,36 +13,36 @@ import (
 	"time"
 )
 
-// TestNoKillLosesWhatWasAnswered kills Traefik at random moments while a crowd learns and revokes; every other time it
+// TestNoKillLosesWhatWasAnswered kills Traefik at random moments while a workload learns and revokes; every other time it
 // also waits until the file is about to be replaced. After each kill the file is whole, it has every grant and none of
 // the revoked ones whose requests were answered, and the next Traefik knows what is in it.
 func TestNoKillLosesWhatWasAnswered(t *testing.T) {
 	const kills, most, pause = 200, 20, 20 * time.Millisecond
 	path, store := stateFile(t), storeOf(t, "default")
 	watched(options{"stateFile": path, "maxIPs": 1_000_000}, nil, nil).live(t)
-	crowd := newCrowd()
+	load := newWorkload()
 	inFlight, midWrite := 0, 0
 	for kill := range kills {
-		life := crowd.live(6)
+		run := load.start(6)
 		for range 1 + rand.N(most) {
-			life.awaitAnswer(t)
+			run.awaitAnswer(t)
 		}
 		time.Sleep(rand.N(pause))
 		if kill%2 == 1 {
 			awaitWrite(path)
 		}
-		life.dying.Store(true)
+		run.dying.Store(true)
 		if err := home.traefik.Kill(); err != nil {
 			t.Fatal(err)
 		}
-		if life.end(t) > 0 {
+		if run.end(t) > 0 {
 			inFlight++
 		}
 		if len(beside(t, path, ".*.tmp")) > 0 {
 			midWrite++
 		}
 		saved := readState(t, path, store)
-		crowd.judge(t, saved)
+		load.verify(t, saved)
 		if err := home.traefik.Restart(context.Background()); err != nil {
 			t.Fatal(err)
 		}
@@ -54,18 +54,18 @@ func TestNoKillLosesWhatWasAnswered(t *testing.T) {
 		}
 		if kill%20 == 0 { // or each change would take long
 			send(t, owner(t, false), http.MethodDelete, "/grants?store="+url.QueryEscape(store), "")
-			crowd.revokedAll()
+			load.revokedAll()
 		}
 		if t.Failed() {
 			t.Fatalf("after kill %d", kill+1)
 		}
 	}
-	t.Logf("%d kills, %d of them with requests in flight, %d while the file was written; %s", kills, inFlight, midWrite, crowd)
-	if inFlight < kills*9/10 || midWrite < kills/5 || crowd.learned < 2*kills || crowd.revoked < kills/10 {
+	t.Logf("%d kills, %d of them with requests in flight, %d while the file was written; %s", kills, inFlight, midWrite, load)
+	if inFlight < kills*9/10 || midWrite < kills/5 || load.learned < 2*kills || load.revoked < kills/10 {
 		t.Error("the kills came when there was too little to lose")
 	}
-	for _, prefix := range append(crowd.some(40, true), crowd.some(40, false)...) {
-		want := map[bool]string{true: "200", false: "403"}[crowd.fate[prefix]]
+	for _, prefix := range append(load.some(40, true), load.some(40, false)...) {
+		want := map[bool]string{true: "200", false: "403"}[load.expected[prefix]]
 		walk(t, step{netip.MustParsePrefix(prefix).Addr().String(), nil, "photos", want})
 	}
 	noPanic(t)

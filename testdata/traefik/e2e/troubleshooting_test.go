@@ -67,15 +67,15 @@ func TestEveryLineOfTheReadmesTroubleshootingIsLogged(t *testing.T) {
 	listed := symptoms(t)
 	for _, s := range listed {
 		t.Run(s.name, func(t *testing.T) {
-			bring := ailments[s.name]
-			if bring == nil {
+			cause := causes[s.name]
+			if cause == nil {
 				t.Fatalf("nobody brings it about")
 			}
 			if len(s.lines) == 0 {
 				t.Fatalf("the readme has no line for it")
 			}
 			before := len(home.traefik.Log().Lines())
-			others := bring(t)
+			others := cause(t)
 			for _, excerpt := range s.lines {
 				line := pattern(excerpt)
 				deadline := time.Now().Add(10 * time.Second)
@@ -89,15 +89,15 @@ func TestEveryLineOfTheReadmesTroubleshootingIsLogged(t *testing.T) {
 			}
 		})
 	}
-	for name := range ailments {
+	for name := range causes {
 		if !slices.ContainsFunc(listed, func(s symptom) bool { return s.name == name }) {
 			t.Errorf("not in the readme: %s", name)
 		}
 	}
 }
 
-// ailments bring about what the readme tells of, by its words for it. They return the lines of other Traefiks than home's.
-var ailments = map[string]func(t *testing.T) []string{
+// causes bring about what the readme tells of, by its words for it. They return the lines of other Traefiks than home's.
+var causes = map[string]func(t *testing.T) []string{
 	"Hidden hosts reject everybody": func(t *testing.T) []string {
 		plain(nil, nil).live(t)
 		walk(t, step{"203.0.113.7", nil, "photos", "403"})

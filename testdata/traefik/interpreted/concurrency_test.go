@@ -34,7 +34,7 @@ func newGeneration(t *testing.T, plugin *Plugin) *generation {
 	t.Helper()
 	handler := func(options map[string]any) http.Handler {
 		t.Helper()
-		h, err := plugin.Handler(service, options, "crowd")
+		h, err := plugin.Handler(service, options, "concurrent")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -51,20 +51,20 @@ func newGeneration(t *testing.T, plugin *Plugin) *generation {
 	return g
 }
 
-// TestNoGrantIsLostInACrowd lets clients learn and enter at once in a plugin that has served nobody before, while
+// TestNoGrantIsLostByManyAtOnce lets clients learn and enter at once in a plugin that has served nobody before, while
 // reloads go on. With -race it also shows that Yaegi's own caches are filled before.
-func TestNoGrantIsLostInACrowd(t *testing.T) {
+func TestNoGrantIsLostByManyAtOnce(t *testing.T) {
 	silence(t)
 	for range 3 {
 		plugin, err := Load("github.com/mtlsallowlist/mtlsallowlist", "../../..")
 		if err != nil {
 			t.Fatal(err)
 		}
-		crowd(t, plugin)
+		runClients(t, plugin)
 	}
 }
 
-func crowd(t *testing.T, plugin *Plugin) {
+func runClients(t *testing.T, plugin *Plugin) {
 	var current atomic.Pointer[generation]
 	current.Store(newGeneration(t, plugin))
 	check := func(what string, handler http.Handler, address string, state *tls.ConnectionState, want int) {

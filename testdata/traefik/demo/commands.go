@@ -8,18 +8,18 @@ import (
 	"strings"
 )
 
-// A trial is a command for people to try in another terminal.
-type trial struct {
+// A command is a line for people to try in another terminal.
+type command struct {
 	comment string
-	command string
+	line    string
 	want    string // the HTTP status, or certificateRequired
 }
 
 // certificateRequired says that the handshake fails because there is no certificate.
 const certificateRequired = "certificate required"
 
-// trials are in an order in which each comes out as its comment says. Paths are relative to the folder root.
-func (h *household) trials(root string) ([]trial, error) {
+// commands are in an order in which each comes out as its comment says. Paths are relative to the folder root.
+func (h *household) commands(root string) ([]command, error) {
 	dir, err := filepath.Rel(root, h.dir)
 	if err != nil {
 		return nil, err
@@ -37,7 +37,7 @@ func (h *household) trials(root string) ([]trial, error) {
 	}
 	// Over HTTP/2 some curls don't tell why the handshake failed.
 	refused := strings.Replace(curl("ha", ""), "curl -i", "curl -i --http1.1", 1)
-	return []trial{
+	return []command{
 		{"Photos is shut: 403.", curl("photos", ""), "403"},
 		{"Home Assistant, without a certificate: the TLS handshake fails (\"certificate required\").", refused, certificateRequired},
 		{"Home Assistant, with Bob's certificate: 200.", curl("ha", bob), "200"},
@@ -51,7 +51,7 @@ func (h *household) trials(root string) ([]trial, error) {
 
 // invite shows how to try it, and stays until ctx ends. What the plugin logs meanwhile is shown.
 func (h *household) invite(ctx context.Context, c *console, root string) error {
-	trials, err := h.trials(root)
+	commands, err := h.commands(root)
 	if err != nil {
 		return err
 	}
@@ -61,10 +61,10 @@ func (h *household) invite(ctx context.Context, c *console, root string) error {
 	}
 	c.title("Now you: Traefik stays up until you press Ctrl-C here.")
 	c.text("In another terminal, in the top folder of the repository, one after the other:")
-	for _, t := range trials {
+	for _, each := range commands {
 		c.verbatim("")
-		c.verbatim("  " + c.paint(faint, t.comment))
-		c.verbatim("  " + t.command)
+		c.verbatim("  " + c.paint(faint, each.comment))
+		c.verbatim("  " + each.line)
 	}
 	c.verbatim("")
 	c.text("All of this comes from 127.0.0.1, for everybody on this machine has that address. The plugin doesn't learn " +
@@ -84,8 +84,8 @@ func (h *household) invite(ctx context.Context, c *console, root string) error {
 	c.verbatim("")
 	c.field("config", filepath.Join(dir, "dynamic", "dynamic.yml"))
 	c.field("log", filepath.Join(dir, logFile)+", of which the plugin's own lines are also shown here:")
-	h.journal.follow(func(line string) { c.field("log", line) })
+	h.log.follow(func(line string) { c.field("log", line) })
 	<-ctx.Done()
-	h.journal.follow(nil)
+	h.log.follow(nil)
 	return nil
 }

@@ -14,12 +14,12 @@ const (
 )
 
 // nothingSubject is the measure of the others.
-func (w *workshop) nothingSubject(from []string) *subject {
+func (w *factory) nothingSubject(from []string) *subject {
 	return open("do-nothing plugin", w.handler(w.nothing, options{}), from, ok)
 }
 
-// measureKinds compares what one middleware meets: a small store, as at home.
-func measureKinds(b *bench, w *workshop) error {
+// measureCases compares what one middleware meets: a small store, as at home.
+func measureCases(b *bench, w *factory) error {
 	const devices = 10
 	unknown := func(number int) netip.Addr { return ipv4(1<<20 + number) }
 	unknown6 := func(number int) netip.Addr { return ipv6(1<<20 + number) }
@@ -38,11 +38,11 @@ func measureKinds(b *bench, w *workshop) error {
 	strangers := connections(b.open, b.open, unknown)
 	hits := open("hit, IPv4", plain, friends, ok).atMost(hit, nil)
 	misses := open("miss, IPv4", plain, strangers, forbidden).atMost(miss, nil)
-	uncounted := *w
-	uncounted.plugin = w.uncounted
-	uncounted.store("home", devices, ipv4)
-	silent := uncounted.enforcer(nil)
-	if err := errors.Join(w.fault, uncounted.fault); err != nil {
+	silenced := *w
+	silenced.plugin = w.withoutCounters
+	silenced.store("home", devices, ipv4)
+	silent := silenced.enforcer(nil)
+	if err := errors.Join(w.fault, silenced.fault); err != nil {
 		return err
 	}
 	return b.compare(fmt.Sprintf("Requests in the interpreter, %d grants, %d open connections", devices, b.open), []*subject{
@@ -69,7 +69,7 @@ func measureKinds(b *bench, w *workshop) error {
 }
 
 // newcomers is the subject of clients that have been learned, but not let in yet.
-func (w *workshop) newcomers(most int) *subject {
+func (w *factory) newcomers(most int) *subject {
 	learner, enforcer := w.learner("newcomers", 10*most), w.enforcer(options{"store": "newcomers"})
 	learned := 0
 	return &subject{name: "hit, IPv4, new client", most: most, prepare: func(calls int) (func(int) error, error) {
@@ -108,7 +108,7 @@ func rangeStart(number int) netip.Addr {
 func inSourceRange(number int) netip.Addr { return rangeStart(number).Next() }
 
 // measureSizes compares stores and source ranges of different sizes. From each address comes at least one connection.
-func measureSizes(b *bench, w *workshop) error {
+func measureSizes(b *bench, w *factory) error {
 	subjects := []*subject{w.nothingSubject(connections(b.open, 1, ipv4))}
 	compare := func(name string, sizes []int, address func(int) netip.Addr, enforcer func(n int) options) {
 		var bases [2]*subject
@@ -151,7 +151,7 @@ func measureSizes(b *bench, w *workshop) error {
 }
 
 // measureLearning compares learning an address in a store without any and in one that is full.
-func measureLearning(b *bench, w *workshop) error {
+func measureLearning(b *bench, w *factory) error {
 	full := b.grants[len(b.grants)-1]
 	fullStore := w.store("full", full, ipv4)
 	if w.fault != nil {
@@ -179,10 +179,10 @@ func measureLearning(b *bench, w *workshop) error {
 		runtime.GC() // making them leaves garbage that learning isn't to pay for
 		return func(i int) error { return serve(learners[i], rw, requests[i], ok) }, w.fault
 	}}
-	crowded := &subject{name: "new address, full store of " + count(full), prepare: func(calls int) (func(int) error, error) {
+	filled := &subject{name: "new address, full store of " + count(full), prepare: func(calls int) (func(int) error, error) {
 		requests := prepared(calls)
 		return func(i int) error { return serve(fullStore, rw, requests[i], ok) }, nil
 	}}
 	from := connections(b.open, 10, ipv4)
-	return b.compare("Learning in the interpreter", []*subject{w.nothingSubject(from), empty, crowded.atMost(limit{bound: 5}, empty)})
+	return b.compare("Learning in the interpreter", []*subject{w.nothingSubject(from), empty, filled.atMost(limit{bound: 5}, empty)})
 }

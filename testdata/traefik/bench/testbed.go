@@ -20,8 +20,8 @@ const (
 	mtls        = "mtls" // the TLS options that ask for a client certificate
 )
 
-// A street is Traefik with the plugin, and routers side by side: each at its own host, over HTTP and over TLS.
-type street struct {
+// A testbed is Traefik with the plugin, and routers side by side: each at its own host, over HTTP and over TLS.
+type testbed struct {
 	traefik *lab.Traefik
 	backend *backend
 	ca      *lab.CA
@@ -30,10 +30,10 @@ type street struct {
 	dir     string
 }
 
-// openStreet starts a Traefik whose routers have these middlewares, by host; nil for none. A middleware in mode
+// openTestbed starts a Traefik whose routers have these middlewares, by host; nil for none. A middleware in mode
 // learn gets its router behind mutual TLS.
-func (b *bench) openStreet(ctx context.Context, static map[string]any, middlewares map[string]*dynamic.Middleware) (*street, error) {
-	s := &street{}
+func (b *bench) openTestbed(ctx context.Context, static map[string]any, middlewares map[string]*dynamic.Middleware) (*testbed, error) {
+	s := &testbed{}
 	err := s.build(ctx, b, static, middlewares)
 	if err != nil {
 		return nil, errors.Join(err, s.close())
@@ -41,7 +41,7 @@ func (b *bench) openStreet(ctx context.Context, static map[string]any, middlewar
 	return s, nil
 }
 
-func (s *street) build(ctx context.Context, b *bench, static map[string]any, middlewares map[string]*dynamic.Middleware) error {
+func (s *testbed) build(ctx context.Context, b *bench, static map[string]any, middlewares map[string]*dynamic.Middleware) error {
 	var err error
 	if s.ca, err = lab.NewCA("Home CA"); err != nil {
 		return err
@@ -74,7 +74,7 @@ func (s *street) build(ctx context.Context, b *bench, static map[string]any, mid
 }
 
 // close ends Traefik and the backend, and removes their files.
-func (s *street) close() error {
+func (s *testbed) close() error {
 	var err error
 	if s.traefik != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -97,7 +97,7 @@ func allowing(ranges []string) *dynamic.Middleware {
 	return &dynamic.Middleware{IPAllowList: &dynamic.IPAllowList{SourceRange: ranges}}
 }
 
-func (s *street) dynamic(middlewares map[string]*dynamic.Middleware) (*dynamic.Configuration, error) {
+func (s *testbed) dynamic(middlewares map[string]*dynamic.Middleware) (*dynamic.Configuration, error) {
 	key, err := lab.KeyPEM(s.server)
 	if err != nil {
 		return nil, err
@@ -128,16 +128,16 @@ func (s *street) dynamic(middlewares map[string]*dynamic.Middleware) (*dynamic.C
 }
 
 // plain and secure are the ways to a host for a client without a certificate; proving, for the phone.
-func (s *street) plain(host, from string, want int) address {
+func (s *testbed) plain(host, from string, want int) address {
 	return address{target: s.traefik.Addr("web"), host: host + "." + domain, from: from, want: want}
 }
 
-func (s *street) secure(host, from string, want int) address {
+func (s *testbed) secure(host, from string, want int) address {
 	config := &tls.Config{RootCAs: s.ca.Pool(), NextProtos: []string{"http/1.1"}}
 	return address{target: s.traefik.Addr("websecure"), host: host + "." + domain, from: from, want: want, tls: config}
 }
 
-func (s *street) proving(host, from string, want int) address {
+func (s *testbed) proving(host, from string, want int) address {
 	a := s.secure(host, from, want)
 	a.tls.Certificates = []tls.Certificate{s.phone}
 	return a
@@ -145,7 +145,7 @@ func (s *street) proving(host, from string, want int) address {
 
 // askOnce connects, asks and leaves.
 func askOnce(ctx context.Context, a address) error {
-	v, err := visit(ctx, a)
+	v, err := connect(ctx, a)
 	if err != nil {
 		return err
 	}

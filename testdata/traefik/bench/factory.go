@@ -9,15 +9,15 @@ import (
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/interpreted"
 )
 
-// A workshop makes handlers of an interpreted plugin. After a fault it makes nothing more, and fault tells it.
-type workshop struct {
-	plugin, uncounted, nothing *interpreted.Plugin
-	proof                      *tls.ConnectionState // of identity 1
-	fault                      error
+// A factory makes handlers of an interpreted plugin. After a fault it makes nothing more, and fault tells it.
+type factory struct {
+	plugin, withoutCounters, nothing *interpreted.Plugin
+	proof                            *tls.ConnectionState // of identity 1
+	fault                            error
 }
 
-func (b *bench) newWorkshop() (*workshop, error) {
-	w := &workshop{}
+func (b *bench) newFactory() (*factory, error) {
+	w := &factory{}
 	var err error
 	if w.plugin, err = interpreted.Load(ownModule, b.root); err != nil {
 		return nil, err
@@ -27,10 +27,10 @@ func (b *bench) newWorkshop() (*workshop, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(folder) // it isn't read again once loaded
-	if err := b.uncounted(folder); err != nil {
+	if err := b.withoutCounters(folder); err != nil {
 		return nil, err
 	}
-	if w.uncounted, err = interpreted.Load(ownModule, folder); err != nil {
+	if w.withoutCounters, err = interpreted.Load(ownModule, folder); err != nil {
 		return nil, err
 	}
 	if w.nothing, err = interpreted.Load(nothingModule, b.nothingFolder()); err != nil {
@@ -44,7 +44,7 @@ func (b *bench) newWorkshop() (*workshop, error) {
 	return w, err
 }
 
-func (w *workshop) handler(plugin *interpreted.Plugin, o options) http.Handler {
+func (w *factory) handler(plugin *interpreted.Plugin, o options) http.Handler {
 	if w.fault != nil {
 		return nil
 	}
@@ -53,12 +53,12 @@ func (w *workshop) handler(plugin *interpreted.Plugin, o options) http.Handler {
 	return h
 }
 
-func (w *workshop) learner(store string, maxIPs int) http.Handler {
+func (w *factory) learner(store string, maxIPs int) http.Handler {
 	return w.handler(w.plugin, options{"mode": "learn", "store": store, "maxIPs": maxIPs})
 }
 
 // store makes a store with n grants, and returns its learner.
-func (w *workshop) store(name string, n int, address func(int) netip.Addr) http.Handler {
+func (w *factory) store(name string, n int, address func(int) netip.Addr) http.Handler {
 	learner := w.learner(name, n)
 	if w.fault == nil {
 		w.fault = teach(learner, w.proof, n, address)
@@ -67,7 +67,7 @@ func (w *workshop) store(name string, n int, address func(int) netip.Addr) http.
 }
 
 // enforcer makes one of the store "home", unless more says otherwise.
-func (w *workshop) enforcer(more options) http.Handler {
+func (w *factory) enforcer(more options) http.Handler {
 	o := options{"mode": "enforce", "store": "home"}
 	for key, value := range more {
 		o[key] = value

@@ -48,7 +48,7 @@ func startCatalog(t *testing.T) *catalog {
 		ownModule:   packed(t, filepath.Join("..", "..", "..")),
 		otherModule: packed(t, filepath.Join("..", "bench", "nothing")),
 	}}
-	certificate, err := home.ca.Issue(lab.Leaf{DNSNames: []string{catalogHost}, Server: true})
+	certificate, err := home.CA.Issue(lab.Leaf{DNSNames: []string{catalogHost}, Server: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func startCatalog(t *testing.T) *catalog {
 	c.proxy = httptest.NewServer(http.HandlerFunc(c.connect))
 	t.Cleanup(c.proxy.Close)
 	t.Setenv("HTTPS_PROXY", c.proxy.URL)
-	t.Setenv("SSL_CERT_FILE", filepath.Join(home.dir, "ca.pem"))
+	t.Setenv("SSL_CERT_FILE", filepath.Join(home.Dir, "ca.pem"))
 	return c
 }
 
@@ -191,7 +191,7 @@ func (d *delivery) start(t *testing.T, own, other string) (answers string, log *
 		t.Fatal(err)
 	}
 	for _, host := range []string{"ha", "photos", "other", "files"} {
-		c := keep(t, lab.ClientOptions{From: "203.0.113.7", Target: traefik.Addr("websecure"), TLS: tlsConfig(&home.phone)})
+		c := keep(t, lab.ClientOptions{From: "203.0.113.7", Target: traefik.Addr("websecure"), TLS: tlsConfig(&home.Phone)})
 		answers += fmt.Sprint(send(t, c, http.MethodGet, "https://"+host+".home.example/", "").Status, " ")
 	}
 	stranger := keep(t, lab.ClientOptions{From: "198.51.100.66", Target: traefik.Addr("websecure"), TLS: tlsConfig(nil)})
@@ -216,7 +216,7 @@ func (d *delivery) launch(t *testing.T, own, other string, abort bool) (*lab.Tra
 		return descriptor
 	}
 	return lab.Start(t.Context(), lab.Options{
-		Binary: home.binary, Dir: d.dir, Plugins: map[string]string{}, Dynamic: h.dynamic(t), LogLevel: "DEBUG",
+		Binary: home.Binary, Dir: d.dir, Plugins: map[string]string{}, Dynamic: h.dynamic(t), LogLevel: "DEBUG",
 		Static: map[string]any{"experimental": map[string]any{
 			"plugins":              map[string]any{"mtlsallowlist": plugin(ownModule, own), "nothing": plugin(otherModule, other)},
 			"abortOnPluginFailure": abort,

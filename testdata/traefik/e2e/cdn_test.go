@@ -62,20 +62,20 @@ func TestBehindACDN(t *testing.T) {
 	o, cdn := startBehindCDN(t)
 	traefik := o.Addr("websecure")
 	const phone, stranger = "203.0.113.7", "198.51.100.66"
-	pay(t,
+	walk(t,
 		visit{"before any proof", "", phone, cdn, nil, "photos", nil, "404"},
-		visit{"a certificate doesn't get through", "", phone, cdn, &home.phone, "home", nil, "502"},
+		visit{"a certificate doesn't get through", "", phone, cdn, &home.Phone, "home", nil, "502"},
 		visit{"it has let nobody in", "", phone, cdn, nil, "photos", nil, "404"},
-		visit{"the proof", "", phone, traefik, &home.phone, "home", nil, "200"},
+		visit{"the proof", "", phone, traefik, &home.Phone, "home", nil, "200"},
 		visit{"the next request", "", phone, cdn, nil, "photos", nil, "200"},
 		visit{"a stranger", "", stranger, cdn, nil, "photos", nil, "404"},
 		visit{"past the CDN", "", phone, traefik, nil, "photos", nil, "404"},
-		visit{"the proof over IPv6", "", "2001:db8:1:2::7", traefik, &home.phone, "home", nil, "200"},
+		visit{"the proof over IPv6", "", "2001:db8:1:2::7", traefik, &home.Phone, "home", nil, "200"},
 		visit{"the same network", "", "2001:db8:1:2::8", cdn, nil, "photos", nil, "200"},
 		visit{"another network", "", "2001:db8:1:3::7", cdn, nil, "photos", nil, "404"},
 	)
 	for _, header := range forgeries(phone) {
-		pay(t,
+		walk(t,
 			visit{"forged before the CDN", "", stranger, cdn, nil, "photos", header, "404"},
 			visit{"forged past the CDN", "", stranger, traefik, nil, "photos", header, "404"},
 			visit{"forged past the CDN, from an address of this machine's", "127.0.0.3", "", traefik, nil, "photos", header, "404"},
@@ -91,9 +91,9 @@ func TestTheLearnerBesideACDNBelievesNoHeader(t *testing.T) {
 	o, cdn := startBehindCDN(t)
 	const prover, other = "203.0.113.7", "203.0.113.99"
 	for _, header := range append(forgeries(other), http.Header{}) {
-		pay(t, visit{"the proof", "", prover, o.Addr("websecure"), &home.phone, "home", header, "200"})
+		walk(t, visit{"the proof", "", prover, o.Addr("websecure"), &home.Phone, "home", header, "200"})
 	}
-	pay(t,
+	walk(t,
 		visit{"the address of the connection", "", prover, cdn, nil, "photos", nil, "200"},
 		visit{"the address in the headers", "", other, cdn, nil, "photos", nil, "404"},
 	)

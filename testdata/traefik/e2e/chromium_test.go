@@ -35,7 +35,7 @@ func chromium(t *testing.T, from string, certificate tls.Certificate, more map[s
 	for host, target := range more {
 		hosts[host] = target
 	}
-	b, err := browser.Start(t.Context(), browser.Options{Dir: t.TempDir(), CA: home.ca, Certificate: certificate, Hosts: hosts})
+	b, err := browser.Start(t.Context(), browser.Options{Dir: t.TempDir(), CA: home.CA, Certificate: certificate, Hosts: hosts})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +116,7 @@ func grant(t *testing.T, ip string, learned, proved time.Time, leaf lab.Leaf) ma
 
 func TestTheStatusPageInChromium(t *testing.T) {
 	family(t)
-	b := chromium(t, "203.0.113.7", home.owner, nil)
+	b := chromium(t, "203.0.113.7", home.Owner, nil)
 	open(t, b, pageURL+"/", http.StatusOK)
 	reads(t, b, "You come from 203.0.113.7, which is let in.", "3 of 6 addresses", "cn:alice-phone", "cn:alice-laptop",
 		"uri:spiffe://home.example/bob/tablet", "2001:db8:b0b:1::/64", "24 h left", "19 h left", "3 h left", "2 days 2 h ago", "Kept across restarts in")
@@ -171,14 +171,14 @@ func TestAFormOfAnotherSiteRevokesNothing(t *testing.T) {
 			rw.Header().Set("Content-Type", "text/html")
 			fmt.Fprintf(rw, `<form method="post" action="%s/"><input name="identity" value="cn:alice-phone"><button>Win</button></form>`, pageURL)
 		}))
-		certificate, err := home.ca.Issue(lab.Leaf{CommonName: host, DNSNames: []string{host}, Server: true})
+		certificate, err := home.CA.Issue(lab.Leaf{CommonName: host, DNSNames: []string{host}, Server: true})
 		if err != nil {
 			t.Fatal(err)
 		}
 		server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}}
 		server.StartTLS()
 		t.Cleanup(server.Close)
-		b := chromium(t, "203.0.113.7", home.owner, map[string]string{host: server.Listener.Addr().String()})
+		b := chromium(t, "203.0.113.7", home.Owner, map[string]string{host: server.Listener.Addr().String()})
 		open(t, b, "https://"+host+"/", http.StatusOK)
 		follow(t, b, "Win", http.StatusForbidden)
 		reads(t, b, "cross-site request")

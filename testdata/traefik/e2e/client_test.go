@@ -20,7 +20,7 @@ import (
 // issue makes a client certificate of the home's CA.
 func issue(t *testing.T, leaf lab.Leaf) *tls.Certificate {
 	t.Helper()
-	certificate, err := home.ca.Issue(leaf)
+	certificate, err := home.CA.Issue(leaf)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +29,7 @@ func issue(t *testing.T, leaf lab.Leaf) *tls.Certificate {
 
 // tlsConfig trusts the home's CA, and has a client certificate unless it is nil.
 func tlsConfig(certificate *tls.Certificate) *tls.Config {
-	config := &tls.Config{RootCAs: home.ca.Pool()}
+	config := &tls.Config{RootCAs: home.CA.Pool()}
 	if certificate != nil {
 		// Not Certificates: Go's client leaves those out if the server names other CAs.
 		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return certificate, nil }
@@ -81,7 +81,24 @@ func alert(err error) string {
 	return err.Error()
 }
 
-// step is a question from an address, with the phone's certificate or without any, and its answer.
+// A question is asked over a connection of its own, and has the answer that is wanted: a status, or why there is none.
+type question interface {
+	ask(t *testing.T) string
+	String() string
+	wanted() string
+}
+
+// walk asks questions, one after another.
+func walk[Q question](t *testing.T, questions ...Q) {
+	t.Helper()
+	for i, q := range questions {
+		if got := q.ask(t); got != q.wanted() {
+			t.Errorf("step %d: %s: got %s, want %s", i+1, q, got, q.wanted())
+		}
+	}
+}
+
+// step is a question from an address, with the phone's certificate or without any.
 type step struct {
 	from        string
 	certificate *tls.Certificate
@@ -89,14 +106,9 @@ type step struct {
 	want        string
 }
 
-func walk(t *testing.T, steps ...step) {
-	t.Helper()
-	for i, s := range steps {
-		if got := status(client(t, s.from, s.certificate), s.host); got != s.want {
-			t.Errorf("step %d: %s from %s: got %s, want %s", i+1, s.host, s.from, got, s.want)
-		}
-	}
-}
+func (s step) ask(t *testing.T) string { return status(client(t, s.from, s.certificate), s.host) }
+func (s step) String() string          { return s.host + " from " + s.from }
+func (s step) wanted() string          { return s.want }
 
 func fingerprint(certificate tls.Certificate) string {
 	return fmt.Sprintf("%x", sha256.Sum256(certificate.Leaf.Raw))

@@ -36,7 +36,7 @@ func startEnvoy(t *testing.T, policy string) envoy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	certificate, err := home.ca.Issue(lab.Leaf{CommonName: "envoy", DNSNames: []string{"envoy.home.example"}, Server: true})
+	certificate, err := home.CA.Issue(lab.Leaf{CommonName: "envoy", DNSNames: []string{"envoy.home.example"}, Server: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +46,7 @@ func startEnvoy(t *testing.T, policy string) envoy {
 	}
 	server := grpc.NewServer(
 		grpc.Creds(credentials.NewTLS(&tls.Config{
-			Certificates: []tls.Certificate{certificate}, ClientCAs: home.ca.Pool(), ClientAuth: tls.RequireAndVerifyClientCert,
+			Certificates: []tls.Certificate{certificate}, ClientCAs: home.CA.Pool(), ClientAuth: tls.RequireAndVerifyClientCert,
 		})),
 		grpc.StreamInterceptor(interceptor.StreamInterceptor),
 		grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error { return stream.SendMsg(&emptypb.Empty{}) }),

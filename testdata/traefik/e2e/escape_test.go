@@ -46,7 +46,7 @@ func lenient(t *testing.T) *httptest.Server {
 func TestNoPathEscapesFromTheLinks(t *testing.T) {
 	service := lenient(t).URL
 	strict, err := lab.Start(t.Context(), lab.Options{
-		Binary: home.binary, Dir: t.TempDir(), LogLevel: "DEBUG",
+		Binary: home.Binary, Dir: t.TempDir(), LogLevel: "DEBUG",
 		Static: exampleStatic(t, "share-links"), Dynamic: exampleDynamic(t, "share-links/dynamic.yml", sharesPairs(t, service)...),
 	})
 	if err != nil {

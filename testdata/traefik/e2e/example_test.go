@@ -29,7 +29,7 @@ func exampleFile(t *testing.T, name string) string {
 // examplesCertificate returns a certificate for the hosts of the examples, and its key, in PEM.
 func examplesCertificate(t *testing.T) (certificate, key []byte) {
 	t.Helper()
-	server, err := home.ca.Issue(lab.Leaf{DNSNames: []string{"*.example.com"}, Server: true})
+	server, err := home.CA.Issue(lab.Leaf{DNSNames: []string{"*.example.com"}, Server: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,9 +43,7 @@ func examplesCertificate(t *testing.T) (certificate, key []byte) {
 // and a certificate for its hosts instead of the resolver.
 func liveExample(t *testing.T, name string, pairs ...string) {
 	t.Helper()
-	if err := home.traefik.Configure(exampleDynamic(t, name, pairs...)); err != nil {
-		t.Fatal(err)
-	}
+	live(t, exampleDynamic(t, name, pairs...))
 }
 
 func exampleDynamic(t *testing.T, name string, pairs ...string) map[string]any {
@@ -96,7 +94,7 @@ func startExample(t *testing.T, folder string, pairs ...string) *outpost {
 	t.Helper()
 	o := &outpost{dir: t.TempDir()}
 	server, key := examplesCertificate(t)
-	for name, pem := range map[string][]byte{"ca.pem": home.ca.PEM(), "server.pem": server, "server-key.pem": key} {
+	for name, pem := range map[string][]byte{"ca.pem": home.CA.PEM(), "server.pem": server, "server-key.pem": key} {
 		if err := os.WriteFile(filepath.Join(o.dir, name), pem, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -114,7 +112,7 @@ func startExample(t *testing.T, folder string, pairs ...string) *outpost {
 	)
 	var err error
 	o.Traefik, err = lab.Start(t.Context(), lab.Options{
-		Binary: home.binary, Dir: o.dir, LogLevel: "DEBUG", Static: static, OwnEntryPoints: true, Dynamic: dynamic,
+		Binary: home.Binary, Dir: o.dir, LogLevel: "DEBUG", Static: static, OwnEntryPoints: true, Dynamic: dynamic,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -127,8 +125,8 @@ func startExample(t *testing.T, folder string, pairs ...string) *outpost {
 	return o
 }
 
-// A visit is one request to a host of an example, and its answer: a status or, if there is no connection, "certificate
-// required" or "no answer".
+// A visit is a question to a host of an example. Without a connection the answer is "certificate required" or "no
+// answer".
 type visit struct {
 	name        string
 	local, from string // as in lab.ClientOptions
@@ -139,7 +137,10 @@ type visit struct {
 	want        string
 }
 
-func (v visit) answer(t *testing.T) string {
+func (v visit) String() string { return v.name + ": " + v.host }
+func (v visit) wanted() string { return v.want }
+
+func (v visit) ask(t *testing.T) string {
 	t.Helper()
 	c := keep(t, lab.ClientOptions{Local: v.local, From: v.from, Target: v.target, TLS: tlsConfig(v.certificate)})
 	request, err := http.NewRequest(http.MethodGet, "https://"+v.host+".example.com/", nil)
@@ -161,15 +162,6 @@ func (v visit) answer(t *testing.T) string {
 		return "another service's " + response.Body
 	}
 	return fmt.Sprint(response.Status)
-}
-
-func pay(t *testing.T, visits ...visit) {
-	t.Helper()
-	for _, v := range visits {
-		if got := v.answer(t); got != v.want {
-			t.Errorf("%s: %s: got %s, want %s", v.name, v.host, got, v.want)
-		}
-	}
 }
 
 // learned ends Traefik, so that its log is complete, and returns the addresses that it says were learned.

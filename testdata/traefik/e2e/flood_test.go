@@ -14,7 +14,7 @@ func TestFloodsRevokeNothing(t *testing.T) {
 	const size = 900_000
 	many := func(text string) string { return strings.Repeat(text, size/len(text)) }
 	watched(nil, nil, nil).live(t)
-	walk(t, step{"203.0.113.7", &home.phone, "ha", "200"})
+	walk(t, step{"203.0.113.7", &home.Phone, "ha", "200"})
 	for _, row := range []struct {
 		name, method, path, body string
 		headers                  []string

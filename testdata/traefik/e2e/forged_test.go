@@ -41,7 +41,7 @@ func TestForgedHeadersOpenNothing(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			plain(nil, row.strategy).live(t)
-			walk(t, step{"203.0.113.7", &home.phone, "ha", "200"})
+			walk(t, step{"203.0.113.7", &home.Phone, "ha", "200"})
 			stranger := client(t, "198.51.100.66", nil)
 			for _, header := range forgeries("203.0.113.7") {
 				if got := ask(stranger, "photos", header); got != "403" {
@@ -54,7 +54,7 @@ func TestForgedHeadersOpenNothing(t *testing.T) {
 
 func TestForgedHeadersPlantNothing(t *testing.T) {
 	plain(nil, nil).live(t)
-	prover := client(t, "198.51.100.66", &home.phone)
+	prover := client(t, "198.51.100.66", &home.Phone)
 	for _, header := range forgeries("203.0.113.7") {
 		if got := ask(prover, "ha", header); got != "200" {
 			t.Errorf("%v: got %s, want 200", header, got)
@@ -70,7 +70,7 @@ func TestNoHeaderIsAProof(t *testing.T) {
 	h := plain(nil, nil)
 	h.Routes[0].TLS = "ifgiven"
 	h.live(t)
-	pem := strings.ReplaceAll(string(lab.CertPEM(home.phone)), "\n", "")
+	pem := strings.ReplaceAll(string(lab.CertPEM(home.Phone)), "\n", "")
 	c := client(t, "203.0.113.7", nil)
 	for _, name := range []string{"X-Forwarded-Tls-Client-Cert", "X-Forwarded-Tls-Client-Cert-Info", "X-SSL-Client-Cert", "X-Client-Cert", "X-SSL-Client-Verify"} {
 		if got := ask(c, "ha", http.Header{name: {pem}}); got != "403" {
@@ -85,7 +85,7 @@ func TestAPROXYHeaderFromAnUntrustedAddressTellsNothing(t *testing.T) {
 	// This entry point trusts no PROXY header; the learned address is announced there as well.
 	h.Routes[1].EntryPoint = "proxied"
 	h.live(t)
-	walk(t, step{"203.0.113.7", &home.phone, "ha", "200"}, step{"203.0.113.7", nil, "files", "200"})
+	walk(t, step{"203.0.113.7", &home.Phone, "ha", "200"}, step{"203.0.113.7", nil, "files", "200"})
 	c := keep(t, lab.ClientOptions{From: "203.0.113.7", Target: home.traefik.Addr("proxied")})
 	if response, err := c.Get("http://photos.home.example/"); err == nil && response.Status == http.StatusOK {
 		t.Errorf("the PROXY header was believed")
@@ -97,7 +97,7 @@ func TestBehindAnHTTPProxy(t *testing.T) {
 	h := plain(nil, options{"ipStrategy": options{"depth": 1}})
 	h.Routes[1].EntryPoint = "proxied"
 	h.live(t)
-	walk(t, step{"203.0.113.7", &home.phone, "ha", "200"})
+	walk(t, step{"203.0.113.7", &home.Phone, "ha", "200"})
 	proxy := keep(t, lab.ClientOptions{Target: home.traefik.Addr("proxied")})
 	for _, row := range []struct{ name, forwardedFor, want string }{
 		{"the learned address", "203.0.113.7", "200"},

@@ -52,13 +52,13 @@ func TestWithoutAProofThePageShowsNothing(t *testing.T) {
 	}{
 		{"no certificate", nil, "ifgiven", "", nil, "", 403},
 		{"another CA's certificate that nobody verifies", nil, "any", "", &foreign, "", 403},
-		{"a good certificate that nobody verifies", nil, "request", "", &home.owner, "", 403},
-		{"a good certificate without TLS options", nil, "", "", &home.owner, "", 403},
+		{"a good certificate that nobody verifies", nil, "request", "", &home.Owner, "", 403},
+		{"a good certificate without TLS options", nil, "", "", &home.Owner, "", 403},
 		{"plain HTTP", nil, "", "web", nil, "", 403},
 		{"plain HTTP behind a proxy that may forward", nil, "", "proxied", nil, "X-Forwarded-Proto: https", 403},
-		{"a forwarded certificate", nil, "ifgiven", "", nil, "X-Forwarded-Tls-Client-Cert: " + strings.ReplaceAll(string(lab.CertPEM(home.owner)), "\n", ""), 403},
-		{"somebody else's certificate", options{"identities": "cn:owner"}, "verified", "", &home.phone, "", 403},
-		{"somebody else's certificate, with the owner's name in a header", options{"identities": "cn:owner"}, "verified", "", &home.phone, "X-Forwarded-User: owner", 403},
+		{"a forwarded certificate", nil, "ifgiven", "", nil, "X-Forwarded-Tls-Client-Cert: " + strings.ReplaceAll(string(lab.CertPEM(home.Owner)), "\n", ""), 403},
+		{"somebody else's certificate", options{"identities": "cn:owner"}, "verified", "", &home.Phone, "", 403},
+		{"somebody else's certificate, with the owner's name in a header", options{"identities": "cn:owner"}, "verified", "", &home.Phone, "X-Forwarded-User: owner", 403},
 		{"as if there were no page", options{"rejectStatusCode": 404}, "ifgiven", "", nil, "", 404},
 		{"without the header of a user", options{"proof": "request", "identityHeader": "X-User"}, "", "", nil, "", 403},
 		{"with an empty header of a user", options{"proof": "request", "identityHeader": "X-User"}, "", "", nil, "X-User: ", 403},
@@ -69,7 +69,7 @@ func TestWithoutAProofThePageShowsNothing(t *testing.T) {
 			page := &h.Routes[len(h.Routes)-1]
 			page.TLS, page.EntryPoint = row.tls, row.entryPoint
 			h.live(t)
-			walk(t, step{"203.0.113.7", &home.phone, "ha", "200"})
+			walk(t, step{"203.0.113.7", &home.Phone, "ha", "200"})
 			headers := []string{"Accept: text/html"}
 			if row.header != "" {
 				headers = append(headers, row.header)
@@ -103,14 +103,14 @@ func TestWhoLooksAtThePageIsNotLearned(t *testing.T) {
 		tls         string
 		certificate *tls.Certificate
 	}{
-		{nil, "verified", &home.owner},
+		{nil, "verified", &home.Owner},
 		{options{"proof": "request"}, "", nil},
 		{options{"proof": "request", "identityHeader": "X-User"}, "", nil},
 	} {
 		h := watched(nil, nil, row.page)
 		h.Routes[len(h.Routes)-1].TLS = row.tls
 		h.live(t)
-		walk(t, step{"203.0.113.7", &home.phone, "ha", "200"})
+		walk(t, step{"203.0.113.7", &home.Phone, "ha", "200"})
 		c := client(t, "198.51.100.7", row.certificate)
 		for range 3 {
 			everywhere(t, c, pageURL, "X-User: owner")
@@ -134,7 +134,7 @@ func TestBehindBasicAuthAClientCantForgeTheUser(t *testing.T) {
 			page := &h.Routes[len(h.Routes)-1]
 			page.Middleware, page.TLS = "users page", ""
 			h.live(t)
-			walk(t, step{"203.0.113.7", &home.phone, "ha", "200"})
+			walk(t, step{"203.0.113.7", &home.Phone, "ha", "200"})
 			for _, row := range []struct {
 				name, user string
 				headers    []string

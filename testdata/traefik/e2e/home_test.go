@@ -4,10 +4,8 @@ package e2e
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -22,12 +20,8 @@ import (
 // home is what all tests share: one Traefik, which each test configures anew with stores of its own, and what
 // stands around it.
 var home struct {
-	dir      string
-	binary   string  // the real Traefik
-	ca       *lab.CA // the one that Traefik trusts for clients; also the servers'
-	stranger *lab.CA // one that it doesn't
-	phone    tls.Certificate
-	owner    tls.Certificate
+	*lab.Home
+	stranger *lab.CA // an authority that Traefik doesn't trust
 	backends map[string]*lab.Backend
 	traefik  *lab.Traefik
 }
@@ -38,19 +32,22 @@ func TestMain(m *testing.M) {
 
 func runAtHome(m *testing.M) (code int, err error) {
 	ctx := context.Background()
-	if home.binary, err = lab.Build(ctx, os.Stderr); err != nil {
+	if home.Home, err = lab.NewHome(ctx, "*.invalid"); err != nil {
 		return 0, err
 	}
-	if home.dir, err = os.MkdirTemp("", "mtlsallowlist-e2e-"); err != nil {
+	defer home.Close()
+	if home.stranger, err = lab.NewCA("Stranger's CA"); err != nil {
 		return 0, err
 	}
-	defer os.RemoveAll(home.dir)
-	if err := furnish(); err != nil {
-		return 0, err
+	home.backends = map[string]*lab.Backend{}
+	for _, name := range []string{"ha", "photos", "files"} {
+		if home.backends[name], err = lab.StartBackend(name); err != nil {
+			return 0, err
+		}
 	}
 	home.traefik, err = lab.Start(ctx, lab.Options{
-		Binary:   home.binary,
-		Dir:      home.dir,
+		Binary:   home.Binary,
+		Dir:      home.Dir,
 		LogLevel: "DEBUG",
 		Static: map[string]any{"entryPoints": map[string]any{
 			// An entry point behind an HTTP proxy on loopback that may set X-Forwarded-For.
@@ -69,43 +66,6 @@ func runAtHome(m *testing.M) (code int, err error) {
 	return code, home.traefik.Stop(ctx)
 }
 
-// furnish makes the authorities, the certificates of the server, of a phone and of its owner, and the services.
-func furnish() error {
-	var err error
-	if home.ca, err = lab.NewCA("Home CA"); err != nil {
-		return err
-	}
-	if home.stranger, err = lab.NewCA("Stranger's CA"); err != nil {
-		return err
-	}
-	if home.phone, err = home.ca.Issue(lab.Leaf{CommonName: "phone"}); err != nil {
-		return err
-	}
-	if home.owner, err = home.ca.Issue(lab.Leaf{CommonName: "owner"}); err != nil {
-		return err
-	}
-	server, err := home.ca.Issue(lab.Leaf{CommonName: "home.example", DNSNames: []string{"*.home.example", "*.invalid"}, Server: true})
-	if err != nil {
-		return err
-	}
-	key, err := lab.KeyPEM(server)
-	if err != nil {
-		return err
-	}
-	for name, pem := range map[string][]byte{"ca.pem": home.ca.PEM(), "server.pem": lab.CertPEM(server), "server-key.pem": key} {
-		if err := os.WriteFile(filepath.Join(home.dir, name), pem, 0o600); err != nil {
-			return err
-		}
-	}
-	home.backends = map[string]*lab.Backend{}
-	for _, name := range []string{"ha", "photos", "files"} {
-		if home.backends[name], err = lab.StartBackend(name); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 type (
 	options = config.Options
 	route   = config.Route
@@ -120,7 +80,8 @@ func (h household) live(t *testing.T) {
 	live(t, h.dynamic(t))
 }
 
-func live(t *testing.T, configuration *dynamic.Configuration) {
+// live makes a configuration, as in lab.Options, that of the home's Traefik.
+func live(t *testing.T, configuration any) {
 	t.Helper()
 	if err := home.traefik.Configure(configuration); err != nil {
 		t.Fatal(err)
@@ -148,8 +109,8 @@ func (h household) dynamic(t *testing.T) *dynamic.Configuration {
 		"request":  "RequestClientCert",
 		"none":     "NoClientCert",
 	}
-	site.CA = filepath.Join(home.dir, "ca.pem")
-	site.Certificate, site.Key = filepath.Join(home.dir, "server.pem"), filepath.Join(home.dir, "server-key.pem")
+	site.CA = filepath.Join(home.Dir, "ca.pem")
+	site.Certificate, site.Key = filepath.Join(home.Dir, "server.pem"), filepath.Join(home.Dir, "server-key.pem")
 	return site.Dynamic()
 }
 

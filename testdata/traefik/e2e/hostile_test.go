@@ -49,7 +49,7 @@ func TestHostileNamesAreShownAsText(t *testing.T) {
 		t.Run(row.shown, func(t *testing.T) {
 			watched(options{"store": []string{store}, "stateFile": path}, options{"store": []string{store}}, options{"store": []string{store}}).live(t)
 			certificate := issue(t, lab.Leaf{CommonName: row.name})
-			walk(t, step{"203.0.113.7", certificate, "ha", "200"}, step{"203.0.113.8", &home.phone, "ha", "200"})
+			walk(t, step{"203.0.113.7", certificate, "ha", "200"}, step{"203.0.113.8", &home.Phone, "ha", "200"})
 			page := owner(t, false)
 			text := send(t, page, http.MethodGet, "/?revoked=%3Cscript%3E", "", "Accept: text/html").Body
 			if !strings.Contains(text, row.shown) || !strings.Contains(text, `&lt;img src=x onerror=alert(1)&gt;&#39;&amp;amp;\\`) {

@@ -64,7 +64,7 @@ func startSite(t *testing.T, host string, pages map[string]string) string {
 		rw.Header().Set("Content-Type", "text/html")
 		fmt.Fprint(rw, `<link rel="icon" href="data:,">`, pages[req.URL.Path])
 	}))
-	certificate, err := home.ca.Issue(lab.Leaf{CommonName: host, DNSNames: []string{host}, Server: true})
+	certificate, err := home.CA.Issue(lab.Leaf{CommonName: host, DNSNames: []string{host}, Server: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +109,7 @@ func TestOtherSitesDontMakeChromiumProve(t *testing.T) {
 		path := fmt.Sprint("/by-site-", i)
 		pages[path] = fmt.Sprintf(row.html, haURL+path)
 	}
-	b := chromium(t, "203.0.113.7", home.phone, map[string]string{"evil.invalid": startSite(t, "evil.invalid", pages)})
+	b := chromium(t, "203.0.113.7", home.Phone, map[string]string{"evil.invalid": startSite(t, "evil.invalid", pages)})
 	for i, row := range bySites {
 		t.Run(row.name, func(t *testing.T) {
 			plain(nil, nil).liveInFrontOf(t, service.URL)
@@ -156,7 +156,7 @@ func TestOtherSitesDontMakeChromiumRenew(t *testing.T) {
 			paths = append(paths, "/own"+path)
 		}
 	}
-	b := chromium(t, "203.0.113.7", home.phone, map[string]string{"evil.invalid": startSite(t, "evil.invalid", map[string]string{"/": all})})
+	b := chromium(t, "203.0.113.7", home.Phone, map[string]string{"evil.invalid": startSite(t, "evil.invalid", map[string]string{"/": all})})
 	watched(nil, nil, nil).liveInFrontOf(t, service.URL)
 	proved := func() time.Time {
 		t.Helper()

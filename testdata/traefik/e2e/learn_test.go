@@ -28,7 +28,7 @@ func TestOneProofOpensTheHiddenRouters(t *testing.T) {
 			at := func(from string, proof bool) *lab.Client {
 				options := lab.ClientOptions{From: from, Target: home.traefik.Addr("websecure"), TLS: tlsConfig(nil), HTTP2: row.http2}
 				if proof {
-					options.TLS = tlsConfig(&home.phone)
+					options.TLS = tlsConfig(&home.Phone)
 				}
 				return keep(t, options)
 			}
@@ -65,7 +65,7 @@ func TestManyClientsAtOnceAreToldApart(t *testing.T) {
 		go func() {
 			proves := i < 20
 			if proves {
-				if got := status(client(t, from, &home.phone), "ha"); got != "200" {
+				if got := status(client(t, from, &home.Phone), "ha"); got != "200" {
 					done <- from + " got " + got + " for its proof"
 					return
 				}
@@ -87,13 +87,13 @@ func TestManyClientsAtOnceAreToldApart(t *testing.T) {
 
 func TestARestartForgets(t *testing.T) {
 	plain(nil, nil).live(t)
-	walk(t, step{"203.0.113.7", &home.phone, "ha", "200"}, step{"203.0.113.7", nil, "photos", "200"})
+	walk(t, step{"203.0.113.7", &home.Phone, "ha", "200"}, step{"203.0.113.7", nil, "photos", "200"})
 	if err := home.traefik.Restart(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	walk(t,
 		step{"203.0.113.7", nil, "photos", "403"},
-		step{"203.0.113.7", &home.phone, "ha", "200"},
+		step{"203.0.113.7", &home.Phone, "ha", "200"},
 		step{"203.0.113.7", nil, "photos", "200"},
 	)
 }
@@ -110,7 +110,7 @@ func TestEitherLearnsWithAProofAndEnforcesWithout(t *testing.T) {
 	tablet := issue(t, lab.Leaf{CommonName: "tablet"})
 	walk(t,
 		step{"203.0.113.7", nil, "ha", "403"},
-		step{"203.0.113.7", &home.phone, "ha", "200"},
+		step{"203.0.113.7", &home.Phone, "ha", "200"},
 		step{"203.0.113.7", nil, "ha", "200"},
 		step{"203.0.113.7", nil, "photos", "200"},
 		step{"203.0.113.7", tablet, "ha", "403"},
@@ -121,9 +121,9 @@ func TestEitherLearnsWithAProofAndEnforcesWithout(t *testing.T) {
 func TestTheLearnedLineIsLoggedOnce(t *testing.T) {
 	plain(nil, nil).live(t)
 	for range 20 {
-		walk(t, step{"203.0.113.7", &home.phone, "ha", "200"})
+		walk(t, step{"203.0.113.7", &home.Phone, "ha", "200"})
 	}
-	line := []string{"msg=learned", "middleware=learn@file", "store=" + storeOf(t, "default"), " ip=203.0.113.7 ", "identity=cn:phone", "fingerprint=" + fingerprint(home.phone), "serial=" + serial(home.phone)}
+	line := []string{"msg=learned", "middleware=learn@file", "store=" + storeOf(t, "default"), " ip=203.0.113.7 ", "identity=cn:phone", "fingerprint=" + fingerprint(home.Phone), "serial=" + serial(home.Phone)}
 	if got := logged(t, "msg=learned", storeOf(t, "default")); got != 1 {
 		t.Errorf("got %d learned lines, want 1", got)
 	}
@@ -135,19 +135,19 @@ func TestTheLearnedLineIsLoggedOnce(t *testing.T) {
 func TestPrivateAddressesAreNotLearnedAndTheLogSaysSoOnce(t *testing.T) {
 	plain(nil, nil).live(t)
 	for _, from := range []string{"192.168.1.5", "10.0.0.5", "172.16.0.5", "127.0.0.5", "169.254.0.5", "100.64.0.5", "::1", "fe80::5", "fd00::5", "64:ff9b::10.0.0.6", "64:ff9b:1::203.0.113.5"} {
-		walk(t, step{from, nil, "photos", "403"}, step{from, &home.phone, "ha", "200"}, step{from, nil, "photos", "403"})
+		walk(t, step{from, nil, "photos", "403"}, step{from, &home.Phone, "ha", "200"}, step{from, nil, "photos", "403"})
 	}
 	if got := logged(t, "not learned", storeOf(t, "default"), "private address"); got != 1 {
 		t.Errorf("got %d lines about it, want 1", got)
 	}
 	plain(options{"allowPrivate": true, "store": storeOf(t, "private")}, options{"store": storeOf(t, "private")}).live(t)
-	walk(t, step{"192.168.1.5", &home.phone, "ha", "200"}, step{"192.168.1.5", nil, "photos", "200"}, step{"192.168.1.6", nil, "photos", "403"})
+	walk(t, step{"192.168.1.5", &home.Phone, "ha", "200"}, step{"192.168.1.5", nil, "photos", "200"}, step{"192.168.1.6", nil, "photos", "403"})
 }
 
 func TestATeredoAddressIsNotLearnedAndTheLogSaysWhy(t *testing.T) {
 	plain(options{"allowPrivate": true}, nil).live(t)
 	const from, other = "2001:0:4136:e378:8000:63bf:3fff:fdd2", "2001:0:4136:e378:8000:1111:1111:1111" // of one Teredo server
-	walk(t, step{from, &home.phone, "ha", "200"}, step{from, nil, "photos", "403"}, step{other, nil, "photos", "403"})
+	walk(t, step{from, &home.Phone, "ha", "200"}, step{from, nil, "photos", "403"}, step{other, nil, "photos", "403"})
 	if got := logged(t, "not learned", storeOf(t, "default"), "shared address: all clients of a Teredo server have the same subnet"); got != 1 {
 		t.Errorf("got %d lines about it, want 1", got)
 	}

@@ -12,10 +12,10 @@ import (
 func TestMaxIPsKeepsTheAddressesProvedLast(t *testing.T) {
 	plain(options{"maxIPs": 2}, nil).live(t)
 	walk(t,
-		step{"203.0.113.1", &home.phone, "ha", "200"},
-		step{"203.0.113.2", &home.phone, "ha", "200"},
-		step{"203.0.113.1", &home.phone, "ha", "200"}, // renewed, so not the oldest
-		step{"203.0.113.3", &home.phone, "ha", "200"},
+		step{"203.0.113.1", &home.Phone, "ha", "200"},
+		step{"203.0.113.2", &home.Phone, "ha", "200"},
+		step{"203.0.113.1", &home.Phone, "ha", "200"}, // renewed, so not the oldest
+		step{"203.0.113.3", &home.Phone, "ha", "200"},
 		step{"203.0.113.1", nil, "photos", "200"},
 		step{"203.0.113.2", nil, "photos", "403"},
 		step{"203.0.113.3", nil, "photos", "200"},
@@ -28,7 +28,7 @@ func TestMaxIPsKeepsTheAddressesProvedLast(t *testing.T) {
 func TestAFloodOfAddressesKeepsTheLimit(t *testing.T) {
 	plain(options{"maxIPs": 5}, nil).live(t)
 	for i := range 200 {
-		walk(t, step{fmt.Sprint("203.0.113.", i), &home.phone, "ha", "200"})
+		walk(t, step{fmt.Sprint("203.0.113.", i), &home.Phone, "ha", "200"})
 	}
 	for i := range 200 {
 		want := "403"
@@ -46,9 +46,9 @@ func TestMaxIPsPerIdentityReplacesADevicesOldAddress(t *testing.T) {
 	h.live(t)
 	tablet := issue(t, lab.Leaf{CommonName: "tablet"})
 	walk(t,
-		step{"203.0.113.1", &home.phone, "ha", "200"},
+		step{"203.0.113.1", &home.Phone, "ha", "200"},
 		step{"203.0.113.1", tablet, "ha", "200"},
-		step{"203.0.113.5", &home.phone, "ha", "200"},
+		step{"203.0.113.5", &home.Phone, "ha", "200"},
 		step{"203.0.113.5", nil, "photos", "200"},
 		step{"203.0.113.5", nil, "files", "403"},
 		step{"203.0.113.1", nil, "photos", "200"}, // by the tablet's grant, which the phone's move left alone
@@ -62,11 +62,11 @@ func TestMaxIPsPerIdentityReplacesADevicesOldAddress(t *testing.T) {
 func TestTTLRunsFromTheLastProof(t *testing.T) {
 	const ttl = 3 * time.Second
 	plain(options{"ttl": "3s"}, nil).live(t)
-	walk(t, step{"203.0.113.7", &home.phone, "ha", "200"}, step{"203.0.113.8", &home.phone, "ha", "200"})
+	walk(t, step{"203.0.113.7", &home.Phone, "ha", "200"}, step{"203.0.113.8", &home.Phone, "ha", "200"})
 	learned := time.Now() // a moment after the proofs
 	time.Sleep(time.Until(learned.Add(ttl / 2)))
 	asked := time.Now() // a moment before the renewal
-	walk(t, step{"203.0.113.7", &home.phone, "ha", "200"}, step{"203.0.113.8", nil, "photos", "200"})
+	walk(t, step{"203.0.113.7", &home.Phone, "ha", "200"}, step{"203.0.113.8", nil, "photos", "200"})
 	time.Sleep(time.Until(learned.Add(ttl)))
 	if got := status(client(t, "203.0.113.7", nil), "photos"); got != "200" && time.Now().Before(asked.Add(ttl)) {
 		t.Errorf("a renewed grant: got %s, want 200", got)
@@ -101,7 +101,7 @@ func TestIdentitiesMatchByKind(t *testing.T) {
 		{"uri:spiffe://home/otto/*", "403"},
 		{"sha256:" + fingerprint(*device), "200"},
 		{"sha256:" + fingerprint(*device)[:8] + "*", "200"},
-		{"sha256:" + fingerprint(home.phone), "403"},
+		{"sha256:" + fingerprint(home.Phone), "403"},
 		{"cn:tablet, uri:spiffe://home/anna/*", "200"},
 	} {
 		t.Run(row.identities, func(t *testing.T) {
@@ -130,7 +130,7 @@ func TestStoresDontSeeEachOther(t *testing.T) {
 		Routes: []route{{Host: "ha", Middleware: "learn", TLS: "verified"}, {Host: "photos", Middleware: "family"}, {Host: "files", Middleware: "both"}},
 	}}
 	h.live(t)
-	walk(t, step{"203.0.113.7", &home.phone, "ha", "200"}, step{"203.0.113.7", nil, "photos", "403"}, step{"203.0.113.7", nil, "files", "200"})
+	walk(t, step{"203.0.113.7", &home.Phone, "ha", "200"}, step{"203.0.113.7", nil, "photos", "403"}, step{"203.0.113.7", nil, "files", "200"})
 }
 
 func TestTheSourceRangeIsAlwaysLetIn(t *testing.T) {
@@ -138,7 +138,7 @@ func TestTheSourceRangeIsAlwaysLetIn(t *testing.T) {
 	walk(t,
 		step{"192.168.1.5", nil, "photos", "200"},
 		step{"2001:db8:7::5", nil, "photos", "200"},
-		step{"203.0.113.7", &home.phone, "ha", "200"}, // let in, but no grant is spent on it
+		step{"203.0.113.7", &home.Phone, "ha", "200"}, // let in, but no grant is spent on it
 		step{"203.0.113.7", nil, "photos", "403"},
 	)
 }

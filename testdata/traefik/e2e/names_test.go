@@ -18,7 +18,7 @@ func TestACertificateOfManyNames(t *testing.T) {
 	path, store := stateFile(t), storeOf(t, "default")
 	h := watched(options{"stateFile": path, "identities": "dns:host-199.home.example"}, nil, nil)
 	h.live(t)
-	walk(t, step{"203.0.113.7", cluster, "ha", "200"}, step{"203.0.113.8", &home.phone, "ha", "403"}, step{"203.0.113.7", nil, "photos", "200"})
+	walk(t, step{"203.0.113.7", cluster, "ha", "200"}, step{"203.0.113.8", &home.Phone, "ha", "403"}, step{"203.0.113.7", nil, "photos", "200"})
 	for _, when := range []string{"learned", "restarted"} {
 		for identities, want := range map[string]string{"cn:cluster": "200", "dns:host-000.home.example": "200", "sha256:" + fingerprint(*cluster): "200", "dns:host-199.home.example": "403"} {
 			h.Plugins["some"] = options{"mode": "enforce", "identities": identities}
@@ -45,7 +45,7 @@ func TestWhoseNameIsTooLongIsServedButNotLearned(t *testing.T) {
 	walk(t,
 		step{"203.0.113.7", issue(t, lab.Leaf{CommonName: strings.Repeat("<b>", 9000)}), "ha", "200"},
 		step{"203.0.113.7", nil, "photos", "403"},
-		step{"203.0.113.8", &home.phone, "ha", "200"},
+		step{"203.0.113.8", &home.Phone, "ha", "200"},
 	)
 	if got := readState(t, path, store).ips(); got != "203.0.113.8/32" {
 		t.Errorf("the file has %s", got)

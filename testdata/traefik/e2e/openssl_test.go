@@ -103,14 +103,12 @@ func TestCertificatesByOpenSSL(t *testing.T) {
 		}
 	}
 
-	if err := home.traefik.Configure(verifiedBy(t, watched(nil, nil, nil), ca)); err != nil {
-		t.Fatal(err)
-	}
+	live(t, verifiedBy(t, watched(nil, nil, nil), ca))
 	const refused = "Get \"https://ha.home.example/\": remote error: tls: unknown certificate authority"
 	walk(t,
 		step{"203.0.113.7", nil, "photos", "403"},
 		step{"203.0.113.7", pair(t, other, "phone"), "ha", refused}, // the same name of a CA of the same name
-		step{"203.0.113.7", &home.phone, "ha", refused},
+		step{"203.0.113.7", &home.Phone, "ha", refused},
 		step{"203.0.113.7", nil, "photos", "403"},
 		step{"203.0.113.7", phone, "ha", "200"},
 		step{"203.0.113.7", nil, "photos", "200"},

@@ -47,7 +47,7 @@ func watched(learner, enforcer, page options) household {
 func owner(t *testing.T, http2 bool) *lab.Client {
 	t.Helper()
 	return keep(t, lab.ClientOptions{
-		From: "198.51.100.1", Target: home.traefik.Addr("websecure"), TLS: tlsConfig(&home.owner), HTTP2: http2, KeepAlive: true,
+		From: "198.51.100.1", Target: home.traefik.Addr("websecure"), TLS: tlsConfig(&home.Owner), HTTP2: http2, KeepAlive: true,
 	})
 }
 

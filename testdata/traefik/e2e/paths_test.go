@@ -84,7 +84,7 @@ func TestWhereThePageStands(t *testing.T) {
 			h.live(t)
 			for _, http2 := range []bool{false, true} {
 				c := owner(t, http2)
-				walk(t, step{"203.0.113.7", &home.phone, "ha", "200"})
+				walk(t, step{"203.0.113.7", &home.Phone, "ha", "200"})
 				read(t, c, row.asked, row.stands)
 				walk(t, step{"203.0.113.7", nil, "photos", "403"})
 				program := readerAt(t, c, "/")
@@ -96,7 +96,7 @@ func TestWhereThePageStands(t *testing.T) {
 						t.Errorf("%s: got %d, want %d", row.stands+path, got, want)
 					}
 				}
-				walk(t, step{"203.0.113.7", &home.phone, "ha", "200"})
+				walk(t, step{"203.0.113.7", &home.Phone, "ha", "200"})
 				if got := send(t, c, http.MethodDelete, row.stands+"grants?ip=203.0.113.7", ""); got.Body != "{\n  \"ended\": 1\n}\n" {
 					t.Errorf("DELETE: got %d, %s", got.Status, got.Body)
 				}

@@ -59,7 +59,7 @@ func askQUIC(t *testing.T, conn *lab.QUIC, host string) string {
 	return fmt.Sprint(response.Status)
 }
 
-// A hop is a question by HTTP/3, or TCP, and its answer.
+// A hop is a question by HTTP/3, or TCP.
 type hop struct {
 	over        string // QUIC or TCP
 	bind        string
@@ -68,28 +68,25 @@ type hop struct {
 	want        string
 }
 
-func travel(t *testing.T, hops ...hop) {
-	t.Helper()
-	for i, h := range hops {
-		var got string
-		if h.over == "TCP" {
-			got = status(keep(t, lab.ClientOptions{Local: h.bind, Target: home.traefik.Addr("quic"), TLS: tlsConfig(h.certificate)}), h.host)
-		} else if conn, err := (caller{bind: h.bind, tls: tlsConfig(h.certificate), sni: h.host}).dial(t); err != nil {
-			got = err.Error()
-		} else {
-			got = askQUIC(t, conn, h.host)
-		}
-		if got != h.want {
-			t.Errorf("hop %d: %s from %s over %s: got %s, want %s", i+1, h.host, h.bind, h.over, got, h.want)
-		}
+func (h hop) String() string { return fmt.Sprintf("%s from %s over %s", h.host, h.bind, h.over) }
+func (h hop) wanted() string { return h.want }
+
+func (h hop) ask(t *testing.T) string {
+	if h.over == "TCP" {
+		return status(keep(t, lab.ClientOptions{Local: h.bind, Target: home.traefik.Addr("quic"), TLS: tlsConfig(h.certificate)}), h.host)
 	}
+	conn, err := caller{bind: h.bind, tls: tlsConfig(h.certificate), sni: h.host}.dial(t)
+	if err != nil {
+		return err.Error()
+	}
+	return askQUIC(t, conn, h.host)
 }
 
 // loggedOverQUIC is logged for a household at the entry point with HTTP/3.
 func loggedOverQUIC(t *testing.T, substrings ...string) int {
 	t.Helper()
 	from := fmt.Sprint("127.0.1.", settled.Add(1))
-	travel(t, hop{"TCP", from, nil, "photos", "403"})
+	walk(t, hop{"TCP", from, nil, "photos", "403"})
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	if _, err := home.traefik.Log().Wait(ctx, "rejected "+from+":"); err != nil {
@@ -100,20 +97,20 @@ func loggedOverQUIC(t *testing.T, substrings ...string) int {
 
 func TestAProofOverQUICOpensOverQUICAndTCP(t *testing.T) {
 	overQUIC(nil, nil).live(t)
-	travel(t,
+	walk(t,
 		hop{"QUIC", "127.0.0.2", nil, "photos", "403"},
-		hop{"QUIC", "127.0.0.2", &home.phone, "ha", "200"},
+		hop{"QUIC", "127.0.0.2", &home.Phone, "ha", "200"},
 		hop{"QUIC", "127.0.0.2", nil, "photos", "200"},
 		hop{"TCP", "127.0.0.2", nil, "photos", "200"},
 		hop{"QUIC", "127.0.0.2", nil, "files", "200"},
 		hop{"QUIC", "127.0.0.3", nil, "photos", "403"},
 		hop{"TCP", "127.0.0.3", nil, "photos", "403"},
-		hop{"TCP", "127.0.0.3", &home.phone, "ha", "200"},
+		hop{"TCP", "127.0.0.3", &home.Phone, "ha", "200"},
 		hop{"QUIC", "127.0.0.3", nil, "photos", "200"},
 		hop{"TCP", "127.0.0.3", nil, "files", "200"},
 		hop{"QUIC", "127.0.0.4", nil, "photos", "403"},
 	)
-	conn, err := caller{bind: "127.0.0.2", tls: tlsConfig(&home.phone), sni: "ha"}.dial(t)
+	conn, err := caller{bind: "127.0.0.2", tls: tlsConfig(&home.Phone), sni: "ha"}.dial(t)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +122,7 @@ func TestAProofOverQUICOpensOverQUICAndTCP(t *testing.T) {
 	if got := loggedOverQUIC(t, "msg=learned", "store="+storeOf(t, "default")); got != 2 {
 		t.Errorf("got %d learned lines, want 2", got)
 	}
-	if got := loggedOverQUIC(t, "msg=learned", "store="+storeOf(t, "default"), " ip=127.0.0.2 ", "identity=cn:phone", fingerprint(home.phone), serial(home.phone)); got != 1 {
+	if got := loggedOverQUIC(t, "msg=learned", "store="+storeOf(t, "default"), " ip=127.0.0.2 ", "identity=cn:phone", fingerprint(home.Phone), serial(home.Phone)); got != 1 {
 		t.Errorf("got %d learned lines of 127.0.0.2, want 1", got)
 	}
 }
@@ -142,11 +139,11 @@ func TestBehindARelayQUICHasTheRelaysAddress(t *testing.T) {
 			t.Errorf("%s over TCP: got %s, want %s", host, got, want)
 		}
 	}
-	travel(t, hop{"QUIC", "127.0.0.1", &home.phone, "ha", "200"}, hop{"QUIC", "127.0.0.1", nil, "photos", "403"})
+	walk(t, hop{"QUIC", "127.0.0.1", &home.Phone, "ha", "200"}, hop{"QUIC", "127.0.0.1", nil, "photos", "403"})
 	relayed(nil, "photos", "403")
-	relayed(&home.phone, "ha", "200")
+	relayed(&home.Phone, "ha", "200")
 	relayed(nil, "photos", "200")
-	travel(t, hop{"QUIC", "127.0.0.1", nil, "photos", "403"})
+	walk(t, hop{"QUIC", "127.0.0.1", nil, "photos", "403"})
 	if got := loggedOverQUIC(t, "not learned", "store="+storeOf(t, "default"), "remote=127.0.0.1:", "private address"); got != 1 {
 		t.Errorf("got %d lines about it, want 1", got)
 	}
@@ -179,10 +176,10 @@ func TestNothingIsLearnedOverQUICWithoutAVerifiedCertificate(t *testing.T) {
 		{"another CA's certificate, where one is verified if given", "ifgiven", &foreign, unknown},
 		{"another CA's certificate, where any is taken", "any", &foreign, "403"},
 		{"another CA's certificate, where one is asked for", "request", &foreign, "403"},
-		{"a good certificate, where any is taken", "any", &home.phone, "403"},
-		{"a good certificate, where one is asked for", "request", &home.phone, "403"},
-		{"a good certificate that nobody asks for", "none", &home.phone, "403"},
-		{"a good certificate without TLS options", "", &home.phone, "403"},
+		{"a good certificate, where any is taken", "any", &home.Phone, "403"},
+		{"a good certificate, where one is asked for", "request", &home.Phone, "403"},
+		{"a good certificate that nobody asks for", "none", &home.Phone, "403"},
+		{"a good certificate without TLS options", "", &home.Phone, "403"},
 		{"an expired certificate", "verified", expired, tooLate},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -199,7 +196,7 @@ func TestNothingIsLearnedOverQUICWithoutAVerifiedCertificate(t *testing.T) {
 			if !strings.Contains(got, row.want) {
 				t.Errorf("got %s, want %s", got, row.want)
 			}
-			travel(t, hop{"QUIC", "127.0.0.2", nil, "photos", "403"}, hop{"TCP", "127.0.0.2", nil, "photos", "403"})
+			walk(t, hop{"QUIC", "127.0.0.2", nil, "photos", "403"}, hop{"TCP", "127.0.0.2", nil, "photos", "403"})
 			if got := loggedOverQUIC(t, "msg=learned", "store="+storeOf(t, "default")); got != 0 {
 				t.Errorf("%d addresses were learned", got)
 			}
@@ -211,8 +208,8 @@ func TestTLSOptionsThatDisagreeForOneHostOverQUIC(t *testing.T) {
 	h := overQUIC(nil, nil)
 	h.Routes = append(h.Routes, route{Host: "ha", Middleware: "learn", TLS: "none", EntryPoint: "quic"})
 	h.live(t)
-	travel(t,
-		hop{"QUIC", "127.0.0.2", &home.phone, "ha", "403"},
+	walk(t,
+		hop{"QUIC", "127.0.0.2", &home.Phone, "ha", "403"},
 		hop{"QUIC", "127.0.0.2", nil, "ha", "403"},
 		hop{"QUIC", "127.0.0.2", nil, "photos", "403"},
 	)
@@ -227,9 +224,9 @@ func TestHostAndServerNameThatDisagreeOverQUIC(t *testing.T) {
 		want        string
 	}{
 		{"through the hidden host's handshake to the learner, no certificate", "photos", "ha", nil, "421"},
-		{"through the hidden host's handshake to the learner, with one", "photos", "ha", &home.phone, "421"},
-		{"through the learner's handshake to the hidden host", "ha", "photos", &home.phone, "421"},
-		{"through an unknown host's handshake to the learner", "nobody.invalid", "ha", &home.phone, "421"},
+		{"through the hidden host's handshake to the learner, with one", "photos", "ha", &home.Phone, "421"},
+		{"through the learner's handshake to the hidden host", "ha", "photos", &home.Phone, "421"},
+		{"through an unknown host's handshake to the learner", "nobody.invalid", "ha", &home.Phone, "421"},
 		{"through an unknown host's handshake to the hidden host", "nobody.invalid", "photos", nil, "403"},
 		{"through a hidden host's handshake to another", "files", "photos", nil, "403"},
 	} {
@@ -242,7 +239,7 @@ func TestHostAndServerNameThatDisagreeOverQUIC(t *testing.T) {
 			t.Errorf("%s: got %s, want %s", row.name, got, row.want)
 		}
 	}
-	travel(t, hop{"QUIC", "127.0.0.2", nil, "photos", "403"})
+	walk(t, hop{"QUIC", "127.0.0.2", nil, "photos", "403"})
 	if got := loggedOverQUIC(t, "msg=learned", "store="+storeOf(t, "default")); got != 0 {
 		t.Errorf("%d addresses were learned", got)
 	}
@@ -254,7 +251,7 @@ func TestAReloadUnderAnOpenConnection(t *testing.T) {
 	h := overQUIC(nil, nil)
 	h.Routes[0].TLS = "none"
 	h.live(t)
-	conn, err := caller{bind: "127.0.0.2", tls: tlsConfig(&home.phone), sni: "ha"}.dial(t)
+	conn, err := caller{bind: "127.0.0.2", tls: tlsConfig(&home.Phone), sni: "ha"}.dial(t)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -266,7 +263,7 @@ func TestAReloadUnderAnOpenConnection(t *testing.T) {
 	if got := askQUIC(t, conn, "ha"); got != "421" {
 		t.Errorf("on the connection from before: got %s, want 421", got)
 	}
-	travel(t, hop{"QUIC", "127.0.0.2", nil, "photos", "403"})
+	walk(t, hop{"QUIC", "127.0.0.2", nil, "photos", "403"})
 }
 
 // TestACertificateThatExpiresOverQUIC waits for real time, as TestACertificateThatExpires does.
@@ -314,7 +311,7 @@ func TestACertificateThatExpiresOverQUIC(t *testing.T) {
 // could send it again, from elsewhere.
 func TestZeroRTTIsNotTaken(t *testing.T) {
 	overQUIC(nil, nil).live(t)
-	config := tlsConfig(&home.phone)
+	config := tlsConfig(&home.Phone)
 	config.ClientSessionCache = tls.NewLRUClientSessionCache(8)
 	for _, row := range []struct {
 		name    string
@@ -337,7 +334,7 @@ func TestZeroRTTIsNotTaken(t *testing.T) {
 // TestAConnectionThatMovesIsWhereItIs: QUIC connections go on from new addresses, once those have been proved.
 func TestAConnectionThatMovesIsWhereItIs(t *testing.T) {
 	overQUIC(nil, nil).live(t)
-	phone, err := caller{bind: "127.0.0.2", tls: tlsConfig(&home.phone), sni: "ha"}.dial(t)
+	phone, err := caller{bind: "127.0.0.2", tls: tlsConfig(&home.Phone), sni: "ha"}.dial(t)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -364,7 +361,7 @@ func TestAConnectionThatMovesIsWhereItIs(t *testing.T) {
 		ask("the phone that has moved", phone, "ha", "200")
 		return home.traefik.Log().Count("msg=learned", "store="+storeOf(t, "default"), " ip=127.0.0.4 ") > 0
 	})
-	travel(t,
+	walk(t,
 		hop{"QUIC", "127.0.0.4", nil, "photos", "200"},
 		hop{"QUIC", "127.0.0.2", nil, "photos", "200"},
 		hop{"QUIC", "127.0.0.3", nil, "photos", "403"},

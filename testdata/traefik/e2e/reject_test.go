@@ -104,7 +104,7 @@ func TestHostileRequests(t *testing.T) {
 			t.Errorf("%s: got %.200q", name, answer)
 		}
 	}
-	walk(t, step{"203.0.113.7", &home.phone, "ha", "200"}) // Traefik lives
+	walk(t, step{"203.0.113.7", &home.Phone, "ha", "200"}) // Traefik lives
 	noPanic(t)
 }
 

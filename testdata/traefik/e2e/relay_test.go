@@ -46,22 +46,22 @@ func TestBehindARelayThatPassesTLSThrough(t *testing.T) {
 	traefik := o.Addr("websecure")
 	nginx := relay(t, traefik)
 	const phone, stranger = "203.0.113.7", "198.51.100.66"
-	pay(t,
+	walk(t,
 		visit{"before any proof", "", phone, nginx[0], nil, "photos", nil, "404"},
 		visit{"without a certificate", "", phone, nginx[0], nil, "home", nil, "certificate required"},
 		visit{"no connection has let it in", "", phone, nginx[0], nil, "photos", nil, "404"},
-		visit{"the proof", "", phone, nginx[0], &home.phone, "home", nil, "200"},
+		visit{"the proof", "", phone, nginx[0], &home.Phone, "home", nil, "200"},
 		visit{"the next request", "", phone, nginx[0], nil, "photos", nil, "200"},
 		visit{"at nginx's other address", "", phone, nginx[1], nil, "photos", nil, "200"},
 		visit{"a stranger", "", stranger, nginx[0], nil, "photos", nil, "404"},
-		visit{"the proof over IPv6", "", "2001:db8:1:2::7", nginx[0], &home.phone, "home", nil, "200"},
+		visit{"the proof over IPv6", "", "2001:db8:1:2::7", nginx[0], &home.Phone, "home", nil, "200"},
 		visit{"the same network", "", "2001:db8:1:2::8", nginx[0], nil, "photos", nil, "200"},
 		visit{"another network", "", "2001:db8:1:3::7", nginx[0], nil, "photos", nil, "404"},
 		visit{"the VPS itself", "", "", traefik, nil, "photos", nil, "404"},
 
 		// What follows comes past nginx. Traefik reads a PROXY header from whomever, but doesn't believe it.
 		visit{"a forged address", "127.0.0.2", phone, traefik, nil, "photos", nil, "404"},
-		visit{"a forged address with a certificate", "127.0.0.2", "203.0.113.99", traefik, &home.phone, "home", nil, "200"},
+		visit{"a forged address with a certificate", "127.0.0.2", "203.0.113.99", traefik, &home.Phone, "home", nil, "200"},
 		visit{"the address that was forged", "", "203.0.113.99", nginx[0], nil, "photos", nil, "404"},
 		visit{"who forged it", "127.0.0.2", "", traefik, nil, "photos", nil, "404"},
 
@@ -79,7 +79,7 @@ func TestARelayPassesNoHeaderOfTheClientsOn(t *testing.T) {
 	o := startRelayed(t)
 	nginx := relay(t, o.Addr("websecure"))[0]
 	const phone, stranger = "203.0.113.7", "198.51.100.66"
-	pay(t, visit{"the proof", "", phone, nginx, &home.phone, "home", nil, "200"})
+	walk(t, visit{"the proof", "", phone, nginx, &home.Phone, "home", nil, "200"})
 	for _, row := range []struct {
 		name   string
 		forged []string
@@ -129,8 +129,8 @@ func TestBehindARelayThatHidesAddresses(t *testing.T) {
 			}
 			listen := "TCP-LISTEN:" + addresses[0][strings.LastIndex(addresses[0], ":")+1:] + ",bind=127.0.0.1,reuseaddr,fork"
 			runProgram(t, "socat", addresses, "socat", listen, "TCP:"+o.Addr("websecure")+",bind="+row.relay)
-			pay(t,
-				visit{"with a certificate", "127.0.0.7", "", addresses[0], &home.phone, "home", nil, "200"},
+			walk(t,
+				visit{"with a certificate", "127.0.0.7", "", addresses[0], &home.Phone, "home", nil, "200"},
 				visit{"the same client without", "127.0.0.7", "", addresses[0], nil, "photos", nil, "404"},
 				visit{"a stranger", "127.0.0.8", "", addresses[0], nil, "photos", nil, "404"},
 			)

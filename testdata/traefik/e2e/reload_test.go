@@ -19,7 +19,7 @@ func TestReloadsUnderLoadForgetNobody(t *testing.T) {
 		}
 		wg.Go(func() {
 			for range rounds {
-				for _, s := range []step{{from, &home.phone, "ha", "200"}, {from, nil, "photos", "200"}, {from, nil, "files", "200"}, {stranger, nil, "photos", "403"}} {
+				for _, s := range []step{{from, &home.Phone, "ha", "200"}, {from, nil, "photos", "200"}, {from, nil, "files", "200"}, {stranger, nil, "photos", "403"}} {
 					if got := status(client(t, s.from, s.certificate), s.host); got != s.want {
 						t.Errorf("%s from %s: got %s, want %s", s.host, s.from, got, s.want)
 					}
@@ -54,7 +54,7 @@ func TestAFaultyConfigurationClosesItsRouterAndSaysWhy(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			plain(nil, row.enforcer).live(t)
-			walk(t, step{"203.0.113.7", &home.phone, "ha", "200"}, step{"203.0.113.7", nil, "photos", "404"})
+			walk(t, step{"203.0.113.7", &home.Phone, "ha", "200"}, step{"203.0.113.7", nil, "photos", "404"})
 			said := false // in the log by now: the reload is live, which Traefik says after it
 			for _, line := range home.traefik.Log().Lines() {
 				all := strings.Contains(line, "photos")

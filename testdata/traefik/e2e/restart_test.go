@@ -30,11 +30,11 @@ func TestARestartKeepsTheGrants(t *testing.T) {
 			h.Routes[2] = route{Host: "files", Middleware: "brief", TLS: "verified"}
 			h.live(t)
 			walk(t,
-				step{"203.0.113.7", &home.phone, "ha", "200"},
+				step{"203.0.113.7", &home.Phone, "ha", "200"},
 				step{"203.0.113.7", tablet, "ha", "200"},
-				step{"2001:db8:1:2::7", &home.phone, "ha", "200"},
-				step{"203.0.113.8", &home.phone, "ha", "200"},
-				step{"203.0.113.9", &home.phone, "files", "200"},
+				step{"2001:db8:1:2::7", &home.Phone, "ha", "200"},
+				step{"203.0.113.8", &home.Phone, "ha", "200"},
+				step{"203.0.113.9", &home.Phone, "files", "200"},
 			)
 			page := owner(t, false)
 			for _, query := range []string{"ip=203.0.113.8", "ip=203.0.113.7&identity=cn:tablet"} {
@@ -81,7 +81,7 @@ func TestWhatARestartKeptIsRenewedRevokedAndEvicted(t *testing.T) {
 	path, store := stateFile(t), storeOf(t, "default")
 	watched(options{"stateFile": path, "maxIPs": 3}, nil, nil).live(t)
 	for _, from := range []string{"203.0.113.1", "203.0.113.2", "203.0.113.3"} {
-		walk(t, step{from, &home.phone, "ha", "200"})
+		walk(t, step{from, &home.Phone, "ha", "200"})
 	}
 	restarted := func(want string) {
 		t.Helper()
@@ -91,12 +91,12 @@ func TestWhatARestartKeptIsRenewedRevokedAndEvicted(t *testing.T) {
 		}
 	}
 	restarted("203.0.113.3/32 203.0.113.2/32 203.0.113.1/32")
-	walk(t, step{"203.0.113.1", &home.phone, "ha", "200"}) // a renewal, so the next is the oldest
-	walk(t, step{"203.0.113.4", &home.phone, "ha", "200"})
+	walk(t, step{"203.0.113.1", &home.Phone, "ha", "200"}) // a renewal, so the next is the oldest
+	walk(t, step{"203.0.113.4", &home.Phone, "ha", "200"})
 	restarted("203.0.113.4/32 203.0.113.1/32 203.0.113.3/32")
 	send(t, owner(t, false), http.MethodDelete, "/grants?ip=203.0.113.4", "")
 	restarted("203.0.113.1/32 203.0.113.3/32")
-	walk(t, step{"203.0.113.4", &home.phone, "ha", "200"})
+	walk(t, step{"203.0.113.4", &home.Phone, "ha", "200"})
 	restarted("203.0.113.4/32 203.0.113.1/32 203.0.113.3/32")
 	walk(t, step{"203.0.113.2", nil, "photos", "403"}, step{"203.0.113.3", nil, "photos", "200"})
 }
@@ -104,15 +104,15 @@ func TestWhatARestartKeptIsRenewedRevokedAndEvicted(t *testing.T) {
 func TestRenewalsWithinAMinuteAreNotWritten(t *testing.T) {
 	path := stateFile(t)
 	watched(options{"stateFile": path}, nil, nil).live(t)
-	walk(t, step{"203.0.113.7", &home.phone, "ha", "200"})
+	walk(t, step{"203.0.113.7", &home.Phone, "ha", "200"})
 	before := beside(t, path, "")[0]
 	for range 20 {
-		walk(t, step{"203.0.113.7", &home.phone, "ha", "200"})
+		walk(t, step{"203.0.113.7", &home.Phone, "ha", "200"})
 	}
 	if got := beside(t, path, "")[0]; got != before {
 		t.Errorf("got %s\nwant %s", got, before)
 	}
-	walk(t, step{"203.0.113.8", &home.phone, "ha", "200"})
+	walk(t, step{"203.0.113.8", &home.Phone, "ha", "200"})
 	if got := beside(t, path, "")[0]; got == before {
 		t.Errorf("a new grant isn't written")
 	}

@@ -64,7 +64,7 @@ func TestASessionProvesNothingElsewhere(t *testing.T) {
 				if got := v.ask(row.then, "ha"); !strings.Contains(got, row.want) {
 					t.Errorf("got %s (resumed: %v), want %s", got, v.resumed, row.want)
 				}
-				travel(t, hop{over, "127.0.0.2", nil, "photos", "403"})
+				walk(t, hop{over, "127.0.0.2", nil, "photos", "403"})
 				if got := loggedOverQUIC(t, "msg=learned", "store="+storeOf(t, "default")); got != 0 {
 					t.Errorf("%d addresses were learned, want none", got)
 				}
@@ -97,7 +97,7 @@ func TestAnAuthorityThatIsNoLongerTrusted(t *testing.T) {
 			if got := open(); got != "200" {
 				t.Fatalf("while it is trusted: got %s, want 200", got)
 			}
-			trusting(t, h, "changing", home.ca)
+			trusting(t, h, "changing", home.CA)
 			if got := open(); got != "200" { // the readme says so
 				t.Errorf("on a connection that has stayed open: got %s, want 200", got)
 			}
@@ -105,7 +105,7 @@ func TestAnAuthorityThatIsNoLongerTrusted(t *testing.T) {
 			if got := v.ask("ha", "ha"); !strings.Contains(got, "tls: unknown certificate authority") {
 				t.Errorf("with a session from before: got %s (resumed: %v), want no connection", got, v.resumed)
 			}
-			travel(t, hop{over, "127.0.0.3", nil, "photos", "403"})
+			walk(t, hop{over, "127.0.0.3", nil, "photos", "403"})
 		})
 	}
 }

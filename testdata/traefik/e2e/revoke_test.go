@@ -41,7 +41,7 @@ func TestRevokingClosesOpenConnectionsToo(t *testing.T) {
 				at := func(certificate bool) *lab.Client {
 					options := lab.ClientOptions{From: "203.0.113.7", Target: home.traefik.Addr("websecure"), TLS: tlsConfig(nil), HTTP2: http2, KeepAlive: true}
 					if certificate {
-						options.TLS = tlsConfig(&home.phone)
+						options.TLS = tlsConfig(&home.Phone)
 					}
 					return keep(t, options)
 				}
@@ -66,7 +66,7 @@ func TestRevokingClosesOpenConnectionsToo(t *testing.T) {
 				check("the phone after", onOpen(t, phone, "ha"), "200") // it still has its certificate
 				check("the file after its proof", readState(t, path, store).ips(), "203.0.113.7/32")
 				check("the app after its proof", onOpen(t, app, "photos"), "200")
-				if got := logged(t, "msg=revoked", store, " ip=203.0.113.7 ", "identity=cn:phone", "fingerprint="+fingerprint(home.phone), "by=cn:owner"); got != 1 {
+				if got := logged(t, "msg=revoked", store, " ip=203.0.113.7 ", "identity=cn:phone", "fingerprint="+fingerprint(home.Phone), "by=cn:owner"); got != 1 {
 					t.Errorf("got %d revoked lines, want 1", got)
 				}
 			})
@@ -99,7 +99,7 @@ func TestOnlyWhatIsSelectedIsRevoked(t *testing.T) {
 		{"ip=203.0.113.7&ip=203.0.113.8", -1, all}, {"ip=all", -1, all}, {"ip=203.0.113.7%", -1, all},
 	} {
 		for _, method := range []string{http.MethodDelete, http.MethodPost} {
-			walk(t, step{"203.0.113.7", &home.phone, "ha", "200"}, step{"203.0.113.7", tablet, "ha", "200"}, step{"203.0.113.8", &home.phone, "ha", "200"}, step{"203.0.113.7", &home.phone, "files", "200"})
+			walk(t, step{"203.0.113.7", &home.Phone, "ha", "200"}, step{"203.0.113.7", tablet, "ha", "200"}, step{"203.0.113.8", &home.Phone, "ha", "200"}, step{"203.0.113.7", &home.Phone, "files", "200"})
 			path, body := "/grants?"+row.query, ""
 			if method == http.MethodPost {
 				path, body = "/?ip=203.0.113.7", row.query // what is in a form's address selects nothing
@@ -134,7 +134,7 @@ func TestOneOfTwoStoresIsRevoked(t *testing.T) {
 		{"store=none&identity=cn:phone", "203.0.113.7/32 and 203.0.113.7/32"},
 		{"identity=cn:phone", " and "},
 	} {
-		walk(t, step{"203.0.113.7", &home.phone, "ha", "200"}, step{"203.0.113.7", &home.phone, "files", "200"})
+		walk(t, step{"203.0.113.7", &home.Phone, "ha", "200"}, step{"203.0.113.7", &home.Phone, "files", "200"})
 		send(t, owner(t, false), http.MethodDelete, "/grants?"+row.query, "")
 		l := listed(t, owner(t, true), "/grants")
 		if got := l.in(first) + " and " + l.in(second); got != row.left {
@@ -171,7 +171,7 @@ func TestOtherSitesRevokeNothing(t *testing.T) {
 	} {
 		for _, http2 := range []bool{false, true} {
 			for _, request := range []struct{ method, path, body string }{{http.MethodDelete, "/grants?ip=203.0.113.7", ""}, {http.MethodPost, "/", "ip=203.0.113.7"}} {
-				walk(t, step{"203.0.113.7", &home.phone, "ha", "200"})
+				walk(t, step{"203.0.113.7", &home.Phone, "ha", "200"})
 				got := send(t, owner(t, http2), request.method, request.path, request.body, row.headers...)
 				if (got.Status == http.StatusForbidden) == row.want || strings.Contains(got.Body, "203.0.113.7") {
 					t.Errorf("%s %s: got %d, %s", request.method, row.name, got.Status, got.Body)

@@ -32,7 +32,7 @@ func startSettled(t *testing.T, configuration *dynamic.Configuration, change fun
 	section(static, "entryPoints", "websecure")["proxyProtocol"] = map[string]any{"trustedIPs": []string{"127.0.0.1/32"}}
 	change(static)
 	other, err := lab.Start(t.Context(), lab.Options{
-		Binary: home.binary, Dir: t.TempDir(), LogLevel: "DEBUG", Static: static, OwnEntryPoints: true, Dynamic: configuration,
+		Binary: home.Binary, Dir: t.TempDir(), LogLevel: "DEBUG", Static: static, OwnEntryPoints: true, Dynamic: configuration,
 	})
 	if err == nil {
 		t.Cleanup(func() {
@@ -98,7 +98,7 @@ func TestConflictingTLSOptions(t *testing.T) {
 				want      string
 			}{
 				{"a stranger", "vault", lab.ClientOptions{TLS: tlsConfig(nil)}, row.stranger},
-				{"the phone", "vault", lab.ClientOptions{TLS: tlsConfig(&home.phone)}, row.phone},
+				{"the phone", "vault", lab.ClientOptions{TLS: tlsConfig(&home.Phone)}, row.phone},
 				{"a stranger", "ha", lab.ClientOptions{TLS: tlsConfig(nil)}, row.learner},
 				{"a stranger", "photos", lab.ClientOptions{TLS: tlsConfig(nil)}, row.afterwards},
 			} {

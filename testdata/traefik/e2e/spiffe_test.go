@@ -53,14 +53,14 @@ func atHome(t *testing.T, text, certFile, keyFile string) map[string]any {
 	for name := range in("http", "services") {
 		in("http", "services", name)["loadBalancer"] = object{"servers": []any{object{"url": home.backends["ha"].URL()}}}
 	}
-	in("tls", "options", "mtls", "clientAuth")["caFiles"] = []string{filepath.Join(home.dir, "ca.pem")}
+	in("tls", "options", "mtls", "clientAuth")["caFiles"] = []string{filepath.Join(home.Dir, "ca.pem")}
 	in("tls")["stores"] = object{"default": object{"defaultCertificate": object{"certFile": certFile, "keyFile": keyFile}}}
 	return dynamic
 }
 
 func TestIdentitiesOpenWhatTheyOpenInEnvoy(t *testing.T) {
 	dir := t.TempDir()
-	server, err := home.ca.Issue(lab.Leaf{CommonName: "example.com", DNSNames: []string{"*.example.com"}, Server: true})
+	server, err := home.CA.Issue(lab.Leaf{CommonName: "example.com", DNSNames: []string{"*.example.com"}, Server: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,9 +130,7 @@ func TestIdentitiesOpenWhatTheyOpenInEnvoy(t *testing.T) {
 				}
 				dynamic, policy = strings.ReplaceAll(dynamic, rules.old+"*", rules.new+"*"), strings.ReplaceAll(policy, rules.old+" ", rules.new+" ")
 			}
-			if err := home.traefik.Configure(atHome(t, dynamic, certFile, keyFile)); err != nil {
-				t.Fatal(err)
-			}
+			live(t, atHome(t, dynamic, certFile, keyFile))
 			e := startEnvoy(t, policy)
 			for _, row := range rules.rows {
 				clients++

@@ -37,11 +37,11 @@ func TestAReloadMovesTheFile(t *testing.T) {
 		)
 	}
 	at("1")
-	walk(t, step{"203.0.113.1", &home.phone, "ha", "200"}, step{"203.0.113.2", &home.phone, "ha", "200"})
+	walk(t, step{"203.0.113.1", &home.Phone, "ha", "200"}, step{"203.0.113.2", &home.Phone, "ha", "200"})
 	has("1", "203.0.113.2/32 203.0.113.1/32")
 	at("2")
 	has("2", "203.0.113.2/32 203.0.113.1/32")
-	walk(t, step{"203.0.113.3", &home.phone, "ha", "200"}, step{"203.0.113.1", nil, "photos", "200"})
+	walk(t, step{"203.0.113.3", &home.Phone, "ha", "200"}, step{"203.0.113.1", nil, "photos", "200"})
 	send(t, owner(t, false), http.MethodDelete, "/grants?ip=203.0.113.1", "")
 	has("2", "203.0.113.3/32 203.0.113.2/32")
 	has("1", "203.0.113.2/32 203.0.113.1/32") // let alone
@@ -58,7 +58,7 @@ func TestAFileThatTheOptionNamesAgainHasWhatWasLearnedMeanwhile(t *testing.T) {
 	path, store := stateFile(t), storeOf(t, "default")
 	for _, file := range []options{{"stateFile": path}, nil, {"stateFile": path}} {
 		watched(file, nil, nil).live(t)
-		walk(t, step{fmt.Sprint("203.0.113.", home.traefik.Log().Count("msg=learned", store)), &home.phone, "ha", "200"})
+		walk(t, step{fmt.Sprint("203.0.113.", home.traefik.Log().Count("msg=learned", store)), &home.Phone, "ha", "200"})
 	}
 	killed(t)
 	if got, want := listed(t, owner(t, false), "/grants").in(store), "203.0.113.2/32 203.0.113.1/32 203.0.113.0/32"; got != want {
@@ -89,7 +89,7 @@ func TestNobodyIsLostWhileAReloadMovesTheFile(t *testing.T) {
 				default:
 				}
 				from := fmt.Sprintf("5.%d.%d.%d", reload, n/250, n%250)
-				if got := status(client(t, from, &home.phone), "ha"); got != "200" {
+				if got := status(client(t, from, &home.Phone), "ha"); got != "200" {
 					t.Errorf("%s got %s", from, got)
 				}
 				prefixes = append(prefixes, from+"/32")
@@ -116,7 +116,7 @@ func TestReloadsUnderLoadLoseNobody(t *testing.T) {
 		wg.Go(func() {
 			for turn := range turns {
 				from := fmt.Sprintf("203.0.%d.%d", 10+device, turn)
-				if got := status(client(t, from, &home.phone), "ha"); got != "200" {
+				if got := status(client(t, from, &home.Phone), "ha"); got != "200" {
 					t.Errorf("%s got %s", from, got)
 				}
 			}

@@ -45,7 +45,7 @@ func TestAFileHasOneStoreAndAStoreOneFile(t *testing.T) {
 			h.live(t)
 			answers := map[string]string{}
 			for _, host := range []string{"ha", "files"} {
-				answers[host] = status(client(t, "203.0.113.7", &home.phone), host)
+				answers[host] = status(client(t, "203.0.113.7", &home.Phone), host)
 			}
 			switch {
 			case !row.faulty && (answers["ha"] != "200" || answers["files"] != "200"):
@@ -59,7 +59,7 @@ func TestAFileHasOneStoreAndAStoreOneFile(t *testing.T) {
 				}
 			}
 			twoLearners(options{"stateFile": path + "3"}, options{"stateFile": path + "3"}).live(t)
-			walk(t, step{"203.0.113.8", &home.phone, "ha", "200"}, step{"203.0.113.8", &home.phone, "files", "200"}, step{"203.0.113.8", nil, "photos", "200"})
+			walk(t, step{"203.0.113.8", &home.Phone, "ha", "200"}, step{"203.0.113.8", &home.Phone, "files", "200"}, step{"203.0.113.8", nil, "photos", "200"})
 		})
 	}
 }
@@ -68,11 +68,11 @@ func TestANewcomerTakesNoOtherStoresFile(t *testing.T) {
 	path := stateFile(t)
 	h := twoLearners(options{"stateFile": path}, nil)
 	h.live(t)
-	walk(t, step{"203.0.113.7", &home.phone, "ha", "200"})
+	walk(t, step{"203.0.113.7", &home.Phone, "ha", "200"})
 	for reload := range 6 {
 		h.Plugins["second"] = options{"mode": "learn", "store": storeOf(t, fmt.Sprint("another", reload)), "stateFile": path}
 		h.live(t)
-		walk(t, step{"203.0.113.7", &home.phone, "ha", "200"}, step{"203.0.113.7", &home.phone, "files", "404"}, step{"203.0.113.7", nil, "photos", "200"})
+		walk(t, step{"203.0.113.7", &home.Phone, "ha", "200"}, step{"203.0.113.7", &home.Phone, "files", "404"}, step{"203.0.113.7", nil, "photos", "200"})
 	}
 	if got := readState(t, path, storeOf(t, "default")).ips(); got != "203.0.113.7/32" {
 		t.Errorf("the file has %s", got)
@@ -81,19 +81,19 @@ func TestANewcomerTakesNoOtherStoresFile(t *testing.T) {
 
 func TestAFolderThatCantBeWrittenClosesTheLearner(t *testing.T) {
 	for _, row := range []struct{ name, path, why string }{
-		{"a folder that is missing", filepath.Join(home.dir, "none", "state.json"), "no such file or directory"},
-		{"a file for a folder", filepath.Join(home.dir, "ca.pem", "state.json"), "not a directory"},
+		{"a folder that is missing", filepath.Join(home.Dir, "none", "state.json"), "no such file or directory"},
+		{"a file for a folder", filepath.Join(home.Dir, "ca.pem", "state.json"), "not a directory"},
 		{"a folder that nobody can write", "/proc/state.json", "/proc/state.json"},
-		{"no more than a folder", home.dir, "is a directory"},
+		{"no more than a folder", home.Dir, "is a directory"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			plain(options{"stateFile": row.path}, nil).live(t)
-			walk(t, step{"203.0.113.7", &home.phone, "ha", "404"}, step{"203.0.113.7", nil, "photos", "403"})
+			walk(t, step{"203.0.113.7", &home.Phone, "ha", "404"}, step{"203.0.113.7", nil, "photos", "403"})
 			if complaints("ha", "learn@file", "stateFile: invalid value", row.path, row.why) == 0 {
 				t.Errorf("Traefik's log doesn't tell about it")
 			}
 			plain(options{"stateFile": stateFile(t)}, nil).live(t)
-			walk(t, step{"203.0.113.7", &home.phone, "ha", "200"}, step{"203.0.113.7", nil, "photos", "200"})
+			walk(t, step{"203.0.113.7", &home.Phone, "ha", "200"}, step{"203.0.113.7", nil, "photos", "200"})
 		})
 	}
 }
@@ -105,12 +105,12 @@ func TestAWriteThatFailsFailsNoRequest(t *testing.T) {
 	}
 	path, store := filepath.Join(folder, "state.json"), storeOf(t, "default")
 	watched(options{"stateFile": path}, nil, nil).live(t)
-	walk(t, step{"203.0.113.1", &home.phone, "ha", "200"})
+	walk(t, step{"203.0.113.1", &home.Phone, "ha", "200"})
 	if err := os.Rename(folder, folder+" gone"); err != nil {
 		t.Fatal(err)
 	}
 	page := owner(t, false)
-	walk(t, step{"203.0.113.2", &home.phone, "ha", "200"}, step{"203.0.113.3", &home.phone, "ha", "200"}, step{"203.0.113.3", nil, "photos", "200"})
+	walk(t, step{"203.0.113.2", &home.Phone, "ha", "200"}, step{"203.0.113.3", &home.Phone, "ha", "200"}, step{"203.0.113.3", nil, "photos", "200"})
 	if got := send(t, page, http.MethodDelete, "/grants?ip=203.0.113.2", ""); got.Status != http.StatusOK {
 		t.Errorf("revoking: got %d", got.Status)
 	}
@@ -131,7 +131,7 @@ func TestAWriteThatFailsFailsNoRequest(t *testing.T) {
 	if got := readState(t, path, store).ips(); got != "203.0.113.1/32" {
 		t.Errorf("the file has %s", got)
 	}
-	walk(t, step{"203.0.113.4", &home.phone, "ha", "200"})
+	walk(t, step{"203.0.113.4", &home.Phone, "ha", "200"})
 	if got := readState(t, path, store).ips(); got != "203.0.113.4/32 203.0.113.3/32 203.0.113.1/32" {
 		t.Errorf("the next change left %s", got)
 	}
@@ -184,16 +184,16 @@ func TestADiskThatFailsClosesNoLearnerAtAReload(t *testing.T) {
 			path, store := filepath.Join(folder, "state.json"), storeOf(t, "default")
 			h := watched(options{"stateFile": path}, nil, nil)
 			h.live(t)
-			walk(t, step{"203.0.113.1", &home.phone, "ha", "200"})
+			walk(t, step{"203.0.113.1", &home.Phone, "ha", "200"})
 			if err := disk.fails(folder); err != nil {
 				t.Fatal(err)
 			}
-			walk(t, step{"203.0.113.2", &home.phone, "ha", "200"})
+			walk(t, step{"203.0.113.2", &home.Phone, "ha", "200"})
 			for reload := range 3 {
 				h.Plugins["learn"]["maxIPs"] = 20 + reload
 				h.live(t)
 				from := fmt.Sprint("203.0.113.", 3+reload)
-				walk(t, step{"203.0.113.1", nil, "photos", "200"}, step{from, &home.phone, "ha", "200"}, step{from, nil, "photos", "200"})
+				walk(t, step{"203.0.113.1", nil, "photos", "200"}, step{from, &home.Phone, "ha", "200"}, step{from, nil, "photos", "200"})
 			}
 			if got := logged(t, "msg=failed", "stateFile=", path, "reason="); got != 1 {
 				t.Errorf("got %d lines about it, want 1", got)
@@ -210,7 +210,7 @@ func TestADiskThatFailsClosesNoLearnerAtAReload(t *testing.T) {
 			if got := readState(t, path, store).ips(); got != "203.0.113.1/32" {
 				t.Errorf("the file has %s", got)
 			}
-			walk(t, step{"203.0.113.9", &home.phone, "ha", "200"})
+			walk(t, step{"203.0.113.9", &home.Phone, "ha", "200"})
 			want := "203.0.113.9/32 203.0.113.5/32 203.0.113.4/32 203.0.113.3/32 203.0.113.2/32 203.0.113.1/32"
 			if got := readState(t, path, store).ips(); got != want {
 				t.Errorf("the next change left %s, want %s", got, want)

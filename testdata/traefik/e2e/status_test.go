@@ -19,7 +19,7 @@ var style = regexp.MustCompile(`(?s)<style>(.*?)</style>`)
 
 func TestThePageRunsNothingAndLoadsNothing(t *testing.T) {
 	watched(nil, nil, nil).live(t)
-	walk(t, step{"203.0.113.7", &home.phone, "ha", "200"})
+	walk(t, step{"203.0.113.7", &home.Phone, "ha", "200"})
 	for _, http2 := range []bool{false, true} {
 		response := send(t, owner(t, http2), http.MethodGet, "/", "", "Accept: text/html")
 		if response.Status != http.StatusOK || response.Proto != map[bool]string{false: "HTTP/1.1", true: "HTTP/2.0"}[http2] {
@@ -55,7 +55,7 @@ func TestThePageRunsNothingAndLoadsNothing(t *testing.T) {
 func TestProgramsReadTheListing(t *testing.T) {
 	watched(options{"maxIPs": 5, "ttl": "1h"}, nil, options{"store": storeOf(t, "default") + "," + storeOf(t, "empty")}).live(t)
 	began := time.Now()
-	walk(t, step{"203.0.113.7", &home.phone, "ha", "200"})
+	walk(t, step{"203.0.113.7", &home.Phone, "ha", "200"})
 	ended := time.Now()
 	for _, row := range []struct{ path, accept string }{{"/grants", "*/*"}, {"/grants", "text/html"}, {"/", "application/json"}} {
 		for _, http2 := range []bool{false, true} {
@@ -83,7 +83,7 @@ func TestProgramsReadTheListing(t *testing.T) {
 			want := map[string]any{
 				"stores": []any{
 					map[string]any{"name": storeOf(t, "default"), "maxIPs": 5.0, "grants": []any{map[string]any{
-						"ip": "203.0.113.7/32", "identity": "cn:phone", "fingerprint": fingerprint(home.phone), "serial": serial(home.phone),
+						"ip": "203.0.113.7/32", "identity": "cn:phone", "fingerprint": fingerprint(home.Phone), "serial": serial(home.Phone),
 						"learned": grant["learned"], "proved": grant["proved"], "expires": grant["expires"],
 					}}},
 					map[string]any{"name": storeOf(t, "empty"), "maxIPs": 0.0, "grants": []any{}},
@@ -95,7 +95,7 @@ func TestProgramsReadTheListing(t *testing.T) {
 			}
 		}
 	}
-	c := client(t, "203.0.113.7", &home.owner)
+	c := client(t, "203.0.113.7", &home.Owner)
 	if got := listed(t, c, "/grants").You; !got.Admitted {
 		t.Errorf("the owner, from the phone's address, got %v", got)
 	}
@@ -136,10 +136,10 @@ func TestMetricsCount(t *testing.T) {
 		t.Errorf("before: got %v", before)
 	}
 	walk(t,
-		step{"203.0.113.1", &home.phone, "ha", "200"},
-		step{"203.0.113.2", &home.phone, "ha", "200"},
-		step{"203.0.113.2", &home.phone, "ha", "200"},
-		step{"203.0.113.3", &home.phone, "ha", "200"},
+		step{"203.0.113.1", &home.Phone, "ha", "200"},
+		step{"203.0.113.2", &home.Phone, "ha", "200"},
+		step{"203.0.113.2", &home.Phone, "ha", "200"},
+		step{"203.0.113.3", &home.Phone, "ha", "200"},
 		step{"203.0.113.3", nil, "photos", "200"},
 		step{"203.0.113.3", nil, "files", "200"},
 		step{"203.0.113.1", nil, "photos", "403"},
@@ -158,7 +158,7 @@ func TestMetricsCount(t *testing.T) {
 
 func TestMethodsAndPathsOfThePage(t *testing.T) {
 	watched(nil, nil, nil).live(t)
-	walk(t, step{"203.0.113.7", &home.phone, "ha", "200"})
+	walk(t, step{"203.0.113.7", &home.Phone, "ha", "200"})
 	for _, row := range []struct {
 		method, path string
 		want         int

@@ -110,9 +110,7 @@ func TestARenewedCertificateOfStepCA(t *testing.T) {
 	ca.run(t, "issue", "phone")
 	first := pair(t, ca.dir, "phone")
 	household := watched(nil, options{"identities": "uri:spiffe://home.example/phone"}, nil)
-	if err := home.traefik.Configure(verifiedBy(t, household, filepath.Join(ca.dir, "ca", "certs", "root_ca.crt"))); err != nil {
-		t.Fatal(err)
-	}
+	live(t, verifiedBy(t, household, filepath.Join(ca.dir, "ca", "certs", "root_ca.crt")))
 	store := storeOf(t, "default")
 	is := func(when, certificate string) {
 		t.Helper()

@@ -21,7 +21,7 @@ func TestWebSocketsPassBothHandlers(t *testing.T) {
 		host string
 		c    *lab.Client
 	}{
-		{"ha", client(t, "203.0.113.7", &home.phone)},
+		{"ha", client(t, "203.0.113.7", &home.Phone)},
 		{"photos", client(t, "203.0.113.7", nil)},
 	} {
 		conn, _, err := row.c.WebSocket(context.Background(), "wss://"+row.host+".home.example/ws", nil)
@@ -45,7 +45,7 @@ func TestWebSocketsPassBothHandlers(t *testing.T) {
 // TestStreamsPassAsTheyCome reads each chunk before the service is let go on to the next.
 func TestStreamsPassAsTheyCome(t *testing.T) {
 	plain(nil, nil).live(t)
-	walk(t, step{"203.0.113.7", &home.phone, "ha", "200"})
+	walk(t, step{"203.0.113.7", &home.Phone, "ha", "200"})
 	for _, http2 := range []bool{false, true} {
 		c := keep(t, lab.ClientOptions{From: "203.0.113.7", Target: home.traefik.Addr("websecure"), TLS: tlsConfig(nil), HTTP2: http2})
 		request, err := http.NewRequest(http.MethodGet, "https://photos.home.example/stream?paced", nil)

@@ -107,7 +107,7 @@ var causes = map[string]func(t *testing.T) []string{
 		tablet := issue(t, lab.Leaf{CommonName: "tablet"})
 		for name, ask := range map[string]func(){
 			"ifgiven":  func() { walk(t, step{"203.0.113.7", nil, "ha", "403"}) },
-			"request":  func() { walk(t, step{"203.0.113.7", &home.phone, "ha", "403"}) },
+			"request":  func() { walk(t, step{"203.0.113.7", &home.Phone, "ha", "403"}) },
 			"verified": func() { walk(t, step{"203.0.113.7", tablet, "ha", "403"}) },
 		} {
 			h := plain(options{"identities": "cn:phone"}, nil)
@@ -135,19 +135,19 @@ var causes = map[string]func(t *testing.T) []string{
 		refuses(t, &foreign, "tls: unknown certificate authority")
 		h.Routes[0].TLS = "mtsl"
 		h.live(t)
-		refuses(t, &home.phone, "EOF")
+		refuses(t, &home.Phone, "EOF")
 		return nil
 	},
 	"Nobody is asked for a certificate": func(t *testing.T) []string {
 		h := plain(nil, nil)
 		h.Routes = append(h.Routes, route{Host: "ha", Path: "/api"})
 		h.live(t)
-		walk(t, step{"203.0.113.7", &home.phone, "ha", "403"})
+		walk(t, step{"203.0.113.7", &home.Phone, "ha", "403"})
 		configuration := withMTLS(t)
 		configuration.HTTP.Routers["ha0"].Rule = "HostRegexp(`^ha[.]home[.]example$`)"
 		configuration.HTTP.Routers["ha0"].TLS.Options = "mtls"
 		live(t, configuration)
-		walk(t, step{"203.0.113.7", &home.phone, "ha", "403"})
+		walk(t, step{"203.0.113.7", &home.Phone, "ha", "403"})
 		return nil
 	},
 	"All routers of a host answer 404": func(t *testing.T) []string {
@@ -161,7 +161,7 @@ var causes = map[string]func(t *testing.T) []string{
 			t.Fatal(err)
 		}
 		for host, want := range map[string]string{"ha": "404", "files": "404", "photos": "403"} {
-			c := keep(t, lab.ClientOptions{From: "203.0.113.7", Target: other.Addr("websecure"), TLS: tlsConfig(&home.phone)})
+			c := keep(t, lab.ClientOptions{From: "203.0.113.7", Target: other.Addr("websecure"), TLS: tlsConfig(&home.Phone)})
 			if got := status(c, host); got != want {
 				t.Errorf("%s: got %s, want %s", host, got, want)
 			}
@@ -170,7 +170,7 @@ var causes = map[string]func(t *testing.T) []string{
 	},
 	"It is said to be a private address": func(t *testing.T) []string {
 		plain(nil, nil).live(t)
-		walk(t, step{"172.18.0.1", &home.phone, "ha", "200"}, step{"172.18.0.1", nil, "photos", "403"})
+		walk(t, step{"172.18.0.1", &home.Phone, "ha", "200"}, step{"172.18.0.1", nil, "photos", "403"})
 		return nil
 	},
 	"Behind a CDN or HTTP proxy": func(t *testing.T) []string {
@@ -189,19 +189,19 @@ var causes = map[string]func(t *testing.T) []string{
 	},
 	"Learned, yet rejected: IPv6 against IPv4": func(t *testing.T) []string {
 		plain(nil, nil).live(t)
-		walk(t, step{"2001:db8:1:2::7", &home.phone, "ha", "200"}, step{"203.0.113.7", nil, "photos", "403"})
+		walk(t, step{"2001:db8:1:2::7", &home.Phone, "ha", "200"}, step{"203.0.113.7", nil, "photos", "403"})
 		return nil
 	},
 	"Learned, yet rejected: another store": func(t *testing.T) []string {
 		plain(nil, options{"store": storeOf(t, "other")}).live(t)
-		walk(t, step{"203.0.113.7", &home.phone, "ha", "200"}, step{"203.0.113.7", nil, "photos", "403"})
+		walk(t, step{"203.0.113.7", &home.Phone, "ha", "200"}, step{"203.0.113.7", nil, "photos", "403"})
 		return nil
 	},
 	"It worked, and no longer does": func(t *testing.T) []string {
 		plain(options{"maxIPs": 1, "ttl": "1s"}, nil).live(t)
 		walk(t,
-			step{"203.0.113.7", &home.phone, "ha", "200"},
-			step{"203.0.113.8", &home.phone, "ha", "200"},
+			step{"203.0.113.7", &home.Phone, "ha", "200"},
+			step{"203.0.113.8", &home.Phone, "ha", "200"},
 			step{"203.0.113.7", nil, "photos", "403"},
 			step{"203.0.113.8", nil, "photos", "200"},
 		)
@@ -223,7 +223,7 @@ var causes = map[string]func(t *testing.T) []string{
 	},
 	"A router is missing from the dashboard": func(t *testing.T) []string {
 		plain(nil, nil).live(t)
-		faulty := filepath.Join(home.dir, "dynamic", "more.yml")
+		faulty := filepath.Join(home.Dir, "dynamic", "more.yml")
 		t.Cleanup(func() {
 			if err := os.Remove(faulty); err != nil {
 				t.Error(err)
@@ -257,7 +257,7 @@ var causes = map[string]func(t *testing.T) []string{
 		configuration.HTTP.Routers["ha0"].TLS.Options = "mtls"
 		live(t, configuration)
 		c := keep(t, lab.ClientOptions{
-			From: "203.0.113.7", Target: home.traefik.Addr("websecure"), TLS: tlsConfig(&home.phone),
+			From: "203.0.113.7", Target: home.traefik.Addr("websecure"), TLS: tlsConfig(&home.Phone),
 			SNI: "photos.home.example", HTTP2: true, KeepAlive: true,
 		})
 		for _, host := range []string{"photos", "ha", "photos"} {
@@ -266,12 +266,12 @@ var causes = map[string]func(t *testing.T) []string{
 				t.Errorf("%s: got %s, want %s", host, got, want)
 			}
 		}
-		walk(t, step{"203.0.113.7", &home.phone, "ha", "200"}) // a new connection
+		walk(t, step{"203.0.113.7", &home.Phone, "ha", "200"}) // a new connection
 		return nil
 	},
 	"The state file": func(t *testing.T) []string {
 		plain(options{"stateFile": "/nowhere/state.json"}, nil).live(t)
-		walk(t, step{"203.0.113.7", &home.phone, "ha", "404"})
+		walk(t, step{"203.0.113.7", &home.Phone, "ha", "404"})
 		folder := filepath.Join(t.TempDir(), "state")
 		if err := os.Mkdir(folder, 0o700); err != nil {
 			t.Fatal(err)
@@ -280,14 +280,14 @@ var causes = map[string]func(t *testing.T) []string{
 		plain(options{"stateFile": path}, nil).live(t)
 		for _, contents := range []string{`{"letsencrypt":{}}`, `{"format": 2, "store": "x"}`} {
 			found(t, path, contents, false)
-			walk(t, step{"203.0.113.7", &home.phone, "ha", "404"})
+			walk(t, step{"203.0.113.7", &home.Phone, "ha", "404"})
 		}
 		found(t, path, `{"format": 1, "store": `, false)
-		walk(t, step{"203.0.113.7", &home.phone, "ha", "200"})
+		walk(t, step{"203.0.113.7", &home.Phone, "ha", "200"})
 		if err := os.RemoveAll(folder); err != nil {
 			t.Fatal(err)
 		}
-		walk(t, step{"203.0.113.8", &home.phone, "ha", "200"}, step{"203.0.113.8", nil, "photos", "200"})
+		walk(t, step{"203.0.113.8", &home.Phone, "ha", "200"}, step{"203.0.113.8", nil, "photos", "200"})
 		return nil
 	},
 	"The replicas don't share": func(t *testing.T) []string {
@@ -299,7 +299,7 @@ var causes = map[string]func(t *testing.T) []string{
 			{"endpoints": server.Address, "username": "traefik", "password": "secret"},
 		} {
 			plain(options{"redis": sharing}, nil).live(t)
-			walk(t, step{"203.0.113.7", &home.phone, "ha", "200"}, step{"203.0.113.7", nil, "photos", "200"})
+			walk(t, step{"203.0.113.7", &home.Phone, "ha", "200"}, step{"203.0.113.7", nil, "photos", "200"})
 		}
 		plain(options{"redis": options{"endpoints": server.Address}}, options{"redis": options{"endpoints": server.Address, "db": 1}}).live(t)
 		return nil
@@ -327,7 +327,7 @@ func refuses(t *testing.T, certificate *tls.Certificate, want string) {
 // fails fails unless the router of photos is closed, and in error in the dashboard.
 func fails(t *testing.T) {
 	t.Helper()
-	walk(t, step{"203.0.113.7", nil, "photos", "404"}, step{"203.0.113.7", &home.phone, "ha", "200"})
+	walk(t, step{"203.0.113.7", nil, "photos", "404"}, step{"203.0.113.7", &home.Phone, "ha", "200"})
 	api := keep(t, lab.ClientOptions{Target: home.traefik.Addr("traefik")})
 	response, err := api.Get("http://localhost/api/http/routers/photos1@file")
 	if err != nil || !strings.Contains(response.Body, `"status":"disabled"`) {
@@ -370,7 +370,7 @@ func withoutPlugin(t *testing.T, experimental map[string]any) []string {
 		t.Fatal(err)
 	}
 	for host, want := range map[string]string{"ha": "404", "photos": "404", "files": "200"} {
-		c := keep(t, lab.ClientOptions{From: "203.0.113.7", Target: other.Addr("websecure"), TLS: tlsConfig(&home.phone)})
+		c := keep(t, lab.ClientOptions{From: "203.0.113.7", Target: other.Addr("websecure"), TLS: tlsConfig(&home.Phone)})
 		if got := status(c, host); got != want {
 			t.Errorf("%s without the plugin: got %s, want %s", host, got, want)
 		}
@@ -401,7 +401,7 @@ func TestBackingOut(t *testing.T) {
 	h.live(t)
 	refuses(t, nil, "tls: certificate required")
 	walk(t,
-		step{"203.0.113.7", &home.phone, "ha", "200"},
+		step{"203.0.113.7", &home.Phone, "ha", "200"},
 		step{"203.0.113.7", nil, "photos", "403"},
 		step{"192.0.2.7", nil, "photos", "200"},
 		step{"203.0.113.7", nil, "files", "200"}, // it is open

@@ -41,10 +41,10 @@ func TestNothingIsLearnedWithoutAVerifiedCertificate(t *testing.T) {
 		{"another CA's certificate, where any is taken", "any", "", &foreign, "403"},
 		{"another CA's certificate, where one is asked for", "request", "", &foreign, "403"},
 		{"a self-made certificate, where any is taken", "any", "", &selfSigned, "403"},
-		{"a good certificate, where any is taken", "any", "", &home.phone, "403"},
-		{"a good certificate, where one is asked for", "request", "", &home.phone, "403"},
-		{"a good certificate that nobody asks for", "none", "", &home.phone, "403"},
-		{"a good certificate without TLS options", "", "", &home.phone, "403"},
+		{"a good certificate, where any is taken", "any", "", &home.Phone, "403"},
+		{"a good certificate, where one is asked for", "request", "", &home.Phone, "403"},
+		{"a good certificate that nobody asks for", "none", "", &home.Phone, "403"},
+		{"a good certificate without TLS options", "", "", &home.Phone, "403"},
 		{"an expired certificate", "verified", "", expired, "tls: expired certificate"},
 		{"an expired certificate, where any is taken", "any", "", expired, "403"},
 		{"a certificate for servers", "verified", "", forServers, "tls: bad certificate"},
@@ -144,7 +144,7 @@ func TestTLSOptionsThatDisagreeForOneHost(t *testing.T) {
 	// Traefik then takes the default options for the host, which ask for no certificate.
 	h.Routes = append(h.Routes, route{Host: "ha", Middleware: "learn", TLS: "none"})
 	h.live(t)
-	walk(t, step{"203.0.113.7", &home.phone, "ha", "403"}, step{"203.0.113.7", nil, "ha", "403"}, step{"203.0.113.7", nil, "photos", "403"})
+	walk(t, step{"203.0.113.7", &home.Phone, "ha", "403"}, step{"203.0.113.7", nil, "ha", "403"}, step{"203.0.113.7", nil, "photos", "403"})
 }
 
 func TestHostAndServerNameThatDisagree(t *testing.T) {
@@ -156,9 +156,9 @@ func TestHostAndServerNameThatDisagree(t *testing.T) {
 		want        string
 	}{
 		{"through the hidden host's handshake to the learner, no certificate", "photos.home.example", "ha", nil, "421"},
-		{"through the hidden host's handshake to the learner, with one", "photos.home.example", "ha", &home.phone, "421"},
-		{"through the learner's handshake to the hidden host", "ha.home.example", "photos", &home.phone, "421"},
-		{"through an unknown host's handshake to the learner", "nobody.invalid", "ha", &home.phone, "421"},
+		{"through the hidden host's handshake to the learner, with one", "photos.home.example", "ha", &home.Phone, "421"},
+		{"through the learner's handshake to the hidden host", "ha.home.example", "photos", &home.Phone, "421"},
+		{"through an unknown host's handshake to the learner", "nobody.invalid", "ha", &home.Phone, "421"},
 		{"through an unknown host's handshake to the hidden host", "nobody.invalid", "photos", nil, "403"},
 	} {
 		c := keep(t, lab.ClientOptions{From: "203.0.113.7", Target: home.traefik.Addr("websecure"), TLS: tlsConfig(row.certificate), SNI: row.sni})

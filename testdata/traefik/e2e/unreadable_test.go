@@ -51,7 +51,7 @@ func TestAFileThatCantBeReadIsMovedAside(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			path, store := stateFile(t), storeOf(t, "default")
 			watched(options{"stateFile": path}, nil, nil).live(t)
-			walk(t, step{"203.0.113.7", &home.phone, "ha", "200"}, step{"203.0.113.7", nil, "photos", "200"})
+			walk(t, step{"203.0.113.7", &home.Phone, "ha", "200"}, step{"203.0.113.7", nil, "photos", "200"})
 			garbage := row.from(beside(t, path, "")[0])
 			found(t, path, garbage, false)
 			walk(t, step{"203.0.113.7", nil, "photos", "403"})
@@ -59,7 +59,7 @@ func TestAFileThatCantBeReadIsMovedAside(t *testing.T) {
 				t.Errorf("the file has %s", got)
 			}
 			walk(t,
-				step{"203.0.113.8", &home.phone, "ha", "200"},
+				step{"203.0.113.8", &home.Phone, "ha", "200"},
 				step{"203.0.113.8", nil, "photos", "200"},
 				step{"203.0.113.7", nil, "photos", "403"},
 			)
@@ -102,13 +102,13 @@ func TestAFileThatIsNotOursIsLeftAloneAndClosesTheLearner(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			path, store := stateFile(t), storeOf(t, "default")
 			watched(options{"stateFile": path}, nil, nil).live(t)
-			walk(t, step{"203.0.113.7", &home.phone, "ha", "200"}, step{"203.0.113.7", nil, "photos", "200"})
+			walk(t, step{"203.0.113.7", &home.Phone, "ha", "200"}, step{"203.0.113.7", nil, "photos", "200"})
 			contents := row.from(beside(t, path, "")[0])
 			found(t, path, contents, row.folder)
 			walk(t,
 				step{"203.0.113.7", nil, "photos", "403"},
-				step{"203.0.113.7", &home.phone, "ha", "404"},
-				step{"203.0.113.8", &home.phone, "ha", "404"},
+				step{"203.0.113.7", &home.Phone, "ha", "404"},
+				step{"203.0.113.8", &home.Phone, "ha", "404"},
 				step{"203.0.113.7", nil, "photos", "403"},
 				step{"203.0.113.8", nil, "files", "403"},
 			)

@@ -59,9 +59,9 @@ func (r *workloadRun) work() {
 
 // ask has prefix learned or revoked, and reports whether that was answered.
 func (r *workloadRun) ask(from, prefix string, learn bool) bool {
-	method, address, certificate := http.MethodGet, "https://ha.home.example/", &home.phone
+	method, address, certificate := http.MethodGet, "https://ha.home.example/", &home.Phone
 	if !learn {
-		method, address, certificate = http.MethodDelete, pageURL+"/grants?ip="+url.QueryEscape(prefix), &home.owner
+		method, address, certificate = http.MethodDelete, pageURL+"/grants?ip="+url.QueryEscape(prefix), &home.Owner
 	}
 	c := lab.NewClient(lab.ClientOptions{From: from, Target: home.traefik.Addr("websecure"), TLS: tlsConfig(certificate)})
 	defer c.Close()

@@ -14,12 +14,12 @@ import (
 )
 
 func tlsConfig(certificate *tls.Certificate) *tls.Config {
-	return &tls.Config{RootCAs: home.ca.Pool(), Certificates: []tls.Certificate{*certificate}}
+	return &tls.Config{RootCAs: home.CA.Pool(), Certificates: []tls.Certificate{*certificate}}
 }
 
 // prover returns the client of a phone at an address, which closes with the test.
 func (r *replica) prover(from string) *lab.Client {
-	return r.client(lab.ClientOptions{From: from, Target: r.Addr("websecure"), TLS: tlsConfig(&home.phone)})
+	return r.client(lab.ClientOptions{From: from, Target: r.Addr("websecure"), TLS: tlsConfig(&home.Phone)})
 }
 
 // asker returns the client of an app without a certificate at an address, which keeps its connection.
@@ -103,7 +103,7 @@ func (r *replica) awaits(status, from string) time.Duration {
 // page sends a request of the owner's to the status page, and returns the answer.
 func (r *replica) page(method, path string) string {
 	r.t.Helper()
-	c := r.client(lab.ClientOptions{From: "198.51.100.1", Target: r.Addr("websecure"), TLS: tlsConfig(&home.owner)})
+	c := r.client(lab.ClientOptions{From: "198.51.100.1", Target: r.Addr("websecure"), TLS: tlsConfig(&home.Owner)})
 	defer c.Close()
 	request, err := http.NewRequest(method, pageURL+path, nil)
 	if err != nil {

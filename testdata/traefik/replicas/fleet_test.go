@@ -55,9 +55,9 @@ func (h household) dynamic() *dynamic.Configuration {
 		},
 		Services:    map[string]string{"service": home.service.URL()},
 		TLS:         map[string]string{"verified": "RequireAndVerifyClientCert"},
-		CA:          filepath.Join(home.dir, "ca.pem"),
-		Certificate: filepath.Join(home.dir, "server.pem"),
-		Key:         filepath.Join(home.dir, "server-key.pem"),
+		CA:          filepath.Join(home.Dir, "ca.pem"),
+		Certificate: filepath.Join(home.Dir, "server.pem"),
+		Key:         filepath.Join(home.Dir, "server-key.pem"),
 	}
 	for i := range h.hidden {
 		name := fmt.Sprint("hidden", i)
@@ -81,7 +81,7 @@ func start(t *testing.T, households ...household) []*replica {
 	for i, h := range households {
 		dir := t.TempDir()
 		starting.Go(func() {
-			traefik, err := lab.Start(t.Context(), lab.Options{Binary: home.binary, Dir: dir, Static: h.static, Dynamic: h.dynamic()})
+			traefik, err := lab.Start(t.Context(), lab.Options{Binary: home.Binary, Dir: dir, Static: h.static, Dynamic: h.dynamic()})
 			if err != nil {
 				t.Error(err)
 				return

@@ -4,10 +4,7 @@ package replicas
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
@@ -16,11 +13,7 @@ import (
 
 // home is what all Traefiks share.
 var home struct {
-	dir     string
-	binary  string  // the real Traefik
-	ca      *lab.CA // that of the clients and of the servers
-	phone   tls.Certificate
-	owner   tls.Certificate
+	*lab.Home
 	service *lab.Backend
 }
 
@@ -29,48 +22,15 @@ func TestMain(m *testing.M) {
 }
 
 func runAtHome(m *testing.M) (code int, err error) {
-	if home.binary, err = lab.Build(context.Background(), os.Stderr); err != nil {
+	if home.Home, err = lab.NewHome(context.Background()); err != nil {
 		return 0, err
 	}
-	if home.dir, err = os.MkdirTemp("", "mtlsallowlist-replicas-"); err != nil {
-		return 0, err
-	}
-	defer os.RemoveAll(home.dir)
-	if home.ca, err = lab.NewCA("Home CA"); err != nil {
-		return 0, err
-	}
-	if home.phone, err = home.ca.Issue(lab.Leaf{CommonName: "phone"}); err != nil {
-		return 0, err
-	}
-	if home.owner, err = home.ca.Issue(lab.Leaf{CommonName: "owner"}); err != nil {
-		return 0, err
-	}
-	server, err := home.ca.Issue(lab.Leaf{CommonName: "home.example", DNSNames: []string{"*.home.example"}, Server: true})
-	if err != nil {
-		return 0, err
-	}
-	if err := writeCertificates(home.dir, "server", home.ca, server); err != nil {
-		return 0, err
-	}
+	defer home.Close()
 	if home.service, err = lab.StartBackend("service"); err != nil {
 		return 0, err
 	}
 	defer home.service.Close()
 	return m.Run(), nil
-}
-
-// writeCertificates writes ca.pem, and a certificate and its key as <name>.pem and <name>-key.pem.
-func writeCertificates(dir, name string, ca *lab.CA, certificate tls.Certificate) error {
-	key, err := lab.KeyPEM(certificate)
-	if err != nil {
-		return err
-	}
-	for file, pem := range map[string][]byte{"ca.pem": ca.PEM(), name + ".pem": lab.CertPEM(certificate), name + "-key.pem": key} {
-		if err := os.WriteFile(filepath.Join(dir, file), pem, 0o600); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // address returns one of as many public addresses as one likes, and what it is learned as.

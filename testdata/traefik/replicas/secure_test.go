@@ -38,7 +38,7 @@ func TestTLSWithAClientCertificateAndTheLeastRules(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := writeCertificates(dir, name, ca, certificate); err != nil {
+		if err := lab.WriteCertificates(dir, name, ca, certificate); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -165,7 +165,7 @@ func TestSecretsOfTraefikGoToNobodysHost(t *testing.T) {
 		{"a token among the secrets", at("passwordFile", filepath.Join(dir, "secrets", "token")), "redis.passwordFile: want a password, not a token"},
 		{"all variables", at("passwordFile", "/proc/self/environ"), "redis.passwordFile: want the path of a file below /run/secrets/"},
 		{"what has no end", at("tls", options{"ca": "/dev/zero"}), "redis.tls.ca: want PEM, or the path of a file with it that can be read: want a regular file"},
-		{"a key", at("tls", options{"key": filepath.Join(home.dir, "server-key.pem"), "cert": filepath.Join(home.dir, "server.pem")}), "redis.tls.key: want PEM, or the path of a file with it that can be read: want the path of a file below"},
+		{"a key", at("tls", options{"key": filepath.Join(home.Dir, "server-key.pem"), "cert": filepath.Join(home.Dir, "server.pem")}), "redis.tls.key: want PEM, or the path of a file with it that can be read: want the path of a file below"},
 	} {
 		before := r.Log().Count(row.want)
 		r.configure(row.h)
@@ -242,7 +242,7 @@ func TestRedisIsNotTrusted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := writeCertificates(dir, "redis", ca, certificate); err != nil {
+	if err := lab.WriteCertificates(dir, "redis", ca, certificate); err != nil {
 		t.Fatal(err)
 	}
 	at := func(name string) string { return filepath.Join(dir, name) }

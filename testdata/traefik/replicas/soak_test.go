@@ -43,7 +43,7 @@ func (s *soak) fail(format string, args ...any) {
 func (s *soak) device(r *replica) {
 	for !s.over.Load() {
 		from, prefix := address(int(s.next.Add(1)))
-		phone := lab.NewClient(lab.ClientOptions{From: from, Target: r.Addr("websecure"), TLS: tlsConfig(&home.phone), KeepAlive: true})
+		phone := lab.NewClient(lab.ClientOptions{From: from, Target: r.Addr("websecure"), TLS: tlsConfig(&home.Phone), KeepAlive: true})
 		app := lab.NewClient(lab.ClientOptions{From: from, Target: r.Addr("web"), KeepAlive: true})
 		for turn := range 5 {
 			began := time.Now()

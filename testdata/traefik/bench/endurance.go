@@ -16,19 +16,19 @@ func measureEndurance(ctx context.Context, b *bench) (err error) {
 	// With debug Traefik serves Go's profiles. It then also counts what blocks, which makes it slower: so it has
 	// this Traefik for itself.
 	static := map[string]any{"api": map[string]any{"debug": true}}
-	s, err := b.openTestbed(ctx, static, endured(0))
+	t, err := b.openTestbed(ctx, static, endured(0))
 	if err != nil {
 		return err
 	}
 	defer func() {
-		if closing := s.close(); err == nil {
+		if closing := t.close(); err == nil {
 			err = closing
 		}
 	}()
-	if err := askOnce(ctx, s.proving(learning, friend, ok)); err != nil {
+	if err := askOnce(ctx, t.proving(learning, friend, ok)); err != nil {
 		return err
 	}
-	load, err := b.enduranceLoad(ctx, s)
+	load, err := b.enduranceLoad(ctx, t)
 	if err != nil {
 		return err
 	}
@@ -39,7 +39,7 @@ func measureEndurance(ctx context.Context, b *bench) (err error) {
 	// What is there from the first reloads and requests on, like connections and pools, is no growth.
 	warm := b.reloadsPerRow / 2
 	for reload := 1 - warm; reload <= b.reloads; reload++ {
-		if err := b.reload(ctx, s, load, reload+warm); err != nil {
+		if err := b.reload(ctx, t, load, reload+warm); err != nil {
 			return err
 		}
 		if reload <= 0 {
@@ -50,7 +50,7 @@ func measureEndurance(ctx context.Context, b *bench) (err error) {
 		if reload < 0 || reload%b.reloadsPerRow != 0 {
 			continue
 		}
-		if last, err = s.traefik.Footprint(ctx); err != nil {
+		if last, err = t.traefik.Footprint(ctx); err != nil {
 			return err
 		}
 		if reload == 0 {
@@ -93,12 +93,12 @@ func endured(reload int) map[string]*dynamic.Middleware {
 }
 
 // enduranceLoad is half learners', half enforcers' clients.
-func (b *bench) enduranceLoad(ctx context.Context, s *testbed) (loadGenerator, error) {
+func (b *bench) enduranceLoad(ctx context.Context, t *testbed) (loadGenerator, error) {
 	var load loadGenerator
 	for i := range b.connections {
 		to := []address{
-			s.proving(learning, friend, ok), s.secure(enforcing, friend, ok),
-			s.proving(learning, friend, ok), s.plain(longRange, friend, ok),
+			t.proving(learning, friend, ok), t.secure(enforcing, friend, ok),
+			t.proving(learning, friend, ok), t.plain(longRange, friend, ok),
 		}[i%4]
 		c, err := connect(ctx, to)
 		if err != nil {
@@ -111,26 +111,26 @@ func (b *bench) enduranceLoad(ctx context.Context, s *testbed) (loadGenerator, e
 }
 
 // reload has Traefik take a new configuration while clients ask, then has a new one learned and let in, and a stranger refused.
-func (b *bench) reload(ctx context.Context, s *testbed, load loadGenerator, number int) error {
+func (b *bench) reload(ctx context.Context, t *testbed, load loadGenerator, number int) error {
 	middlewares := endured(number)
-	dynamic, err := s.dynamic(middlewares)
+	dynamic, err := t.dynamic(middlewares)
 	if err != nil {
 		return err
 	}
 	var configuring sync.WaitGroup
 	var failed error
-	configuring.Go(func() { failed = s.traefik.Configure(dynamic) })
+	configuring.Go(func() { failed = t.traefik.Configure(dynamic) })
 	_, err = load.run(ctx, func(asked int) bool { return asked < b.requestsPerReload/len(load) })
 	configuring.Wait()
 	if err := errors.Join(err, failed); err != nil {
 		return fmt.Errorf("reload %d: %w", number, err)
 	}
 	newcomer := ipv4(number).String()
-	if err := askOnce(ctx, s.proving(learning, newcomer, ok)); err != nil {
+	if err := askOnce(ctx, t.proving(learning, newcomer, ok)); err != nil {
 		return err
 	}
-	if err := askOnce(ctx, s.secure(enforcing, newcomer, ok)); err != nil {
+	if err := askOnce(ctx, t.secure(enforcing, newcomer, ok)); err != nil {
 		return err
 	}
-	return askOnce(ctx, s.secure(enforcing, stranger, forbidden+number%2))
+	return askOnce(ctx, t.secure(enforcing, stranger, forbidden+number%2))
 }

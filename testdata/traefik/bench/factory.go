@@ -17,9 +17,9 @@ type factory struct {
 }
 
 func (b *bench) newFactory() (*factory, error) {
-	w := &factory{}
+	f := &factory{}
 	var err error
-	if w.plugin, err = interpreted.Load(ownModule, b.root); err != nil {
+	if f.plugin, err = interpreted.Load(ownModule, b.root); err != nil {
 		return nil, err
 	}
 	folder, err := os.MkdirTemp("", "bench-")
@@ -30,47 +30,47 @@ func (b *bench) newFactory() (*factory, error) {
 	if err := b.withoutCounters(folder); err != nil {
 		return nil, err
 	}
-	if w.withoutCounters, err = interpreted.Load(ownModule, folder); err != nil {
+	if f.withoutCounters, err = interpreted.Load(ownModule, folder); err != nil {
 		return nil, err
 	}
-	if w.nothing, err = interpreted.Load(nothingModule, b.nothingFolder()); err != nil {
+	if f.nothing, err = interpreted.Load(nothingModule, b.nothingFolder()); err != nil {
 		return nil, err
 	}
 	issuer, err := newIdentities()
 	if err != nil {
 		return nil, err
 	}
-	w.proof, err = issuer.proof(1)
-	return w, err
+	f.proof, err = issuer.proof(1)
+	return f, err
 }
 
-func (w *factory) handler(plugin *interpreted.Plugin, o options) http.Handler {
-	if w.fault != nil {
+func (f *factory) handler(plugin *interpreted.Plugin, o options) http.Handler {
+	if f.fault != nil {
 		return nil
 	}
 	h, err := handler(plugin, o)
-	w.fault = err
+	f.fault = err
 	return h
 }
 
-func (w *factory) learner(store string, maxIPs int) http.Handler {
-	return w.handler(w.plugin, options{"mode": "learn", "store": store, "maxIPs": maxIPs})
+func (f *factory) learner(store string, maxIPs int) http.Handler {
+	return f.handler(f.plugin, options{"mode": "learn", "store": store, "maxIPs": maxIPs})
 }
 
 // store makes a store with n grants, and returns its learner.
-func (w *factory) store(name string, n int, address func(int) netip.Addr) http.Handler {
-	learner := w.learner(name, n)
-	if w.fault == nil {
-		w.fault = teach(learner, w.proof, n, address)
+func (f *factory) store(name string, n int, address func(int) netip.Addr) http.Handler {
+	learner := f.learner(name, n)
+	if f.fault == nil {
+		f.fault = teach(learner, f.proof, n, address)
 	}
 	return learner
 }
 
 // enforcer makes one of the store "home", unless more says otherwise.
-func (w *factory) enforcer(more options) http.Handler {
+func (f *factory) enforcer(more options) http.Handler {
 	o := options{"mode": "enforce", "store": "home"}
 	for key, value := range more {
 		o[key] = value
 	}
-	return w.handler(w.plugin, o)
+	return f.handler(f.plugin, o)
 }

@@ -186,12 +186,12 @@ func measureRequests(_ context.Context, b *bench) error {
 		return err
 	}
 	defer speak()
-	w, err := b.newFactory()
+	f, err := b.newFactory()
 	if err != nil {
 		return err
 	}
 	for _, measure := range []func(*bench, *factory) error{measureCases, measureSizes, measureLearning} {
-		if err := measure(b, w); err != nil {
+		if err := measure(b, f); err != nil {
 			return err
 		}
 	}

@@ -33,38 +33,38 @@ type testbed struct {
 // openTestbed starts a Traefik whose routers have these middlewares, by host; nil for none. A middleware in mode
 // learn gets its router behind mutual TLS.
 func (b *bench) openTestbed(ctx context.Context, static map[string]any, middlewares map[string]*dynamic.Middleware) (*testbed, error) {
-	s := &testbed{}
-	err := s.build(ctx, b, static, middlewares)
+	t := &testbed{}
+	err := t.build(ctx, b, static, middlewares)
 	if err != nil {
-		return nil, errors.Join(err, s.close())
+		return nil, errors.Join(err, t.close())
 	}
-	return s, nil
+	return t, nil
 }
 
-func (s *testbed) build(ctx context.Context, b *bench, static map[string]any, middlewares map[string]*dynamic.Middleware) error {
+func (t *testbed) build(ctx context.Context, b *bench, static map[string]any, middlewares map[string]*dynamic.Middleware) error {
 	var err error
-	if s.ca, err = lab.NewCA("Home CA"); err != nil {
+	if t.ca, err = lab.NewCA("Home CA"); err != nil {
 		return err
 	}
-	if s.server, err = s.ca.Issue(lab.Leaf{CommonName: "server", DNSNames: []string{"*." + domain}, Server: true}); err != nil {
+	if t.server, err = t.ca.Issue(lab.Leaf{CommonName: "server", DNSNames: []string{"*." + domain}, Server: true}); err != nil {
 		return err
 	}
-	if s.phone, err = s.ca.Issue(lab.Leaf{CommonName: "phone"}); err != nil {
+	if t.phone, err = t.ca.Issue(lab.Leaf{CommonName: "phone"}); err != nil {
 		return err
 	}
-	if s.backend, err = startBackend(); err != nil {
+	if t.backend, err = startBackend(); err != nil {
 		return err
 	}
-	if s.dir, err = os.MkdirTemp("", "bench-"); err != nil {
+	if t.dir, err = os.MkdirTemp("", "bench-"); err != nil {
 		return err
 	}
-	dynamic, err := s.dynamic(middlewares)
+	dynamic, err := t.dynamic(middlewares)
 	if err != nil {
 		return err
 	}
-	s.traefik, err = lab.Start(ctx, lab.Options{
+	t.traefik, err = lab.Start(ctx, lab.Options{
 		Binary:   b.binary,
-		Dir:      s.dir,
+		Dir:      t.dir,
 		Plugins:  map[string]string{ownModule: b.root, nothingModule: b.nothingFolder()},
 		Static:   static,
 		Dynamic:  dynamic,
@@ -74,19 +74,19 @@ func (s *testbed) build(ctx context.Context, b *bench, static map[string]any, mi
 }
 
 // close ends Traefik and the backend, and removes their files.
-func (s *testbed) close() error {
+func (t *testbed) close() error {
 	var err error
-	if s.traefik != nil {
+	if t.traefik != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
-		if err = s.traefik.Stop(ctx); err != nil {
-			err = errors.Join(err, s.traefik.Kill())
+		if err = t.traefik.Stop(ctx); err != nil {
+			err = errors.Join(err, t.traefik.Kill())
 		}
 	}
-	if s.backend != nil {
-		err = errors.Join(err, s.backend.Close())
+	if t.backend != nil {
+		err = errors.Join(err, t.backend.Close())
 	}
-	return errors.Join(err, os.RemoveAll(s.dir))
+	return errors.Join(err, os.RemoveAll(t.dir))
 }
 
 // own is a middleware of the plugin.
@@ -97,18 +97,18 @@ func allowing(ranges []string) *dynamic.Middleware {
 	return &dynamic.Middleware{IPAllowList: &dynamic.IPAllowList{SourceRange: ranges}}
 }
 
-func (s *testbed) dynamic(middlewares map[string]*dynamic.Middleware) (*dynamic.Configuration, error) {
-	key, err := lab.KeyPEM(s.server)
+func (t *testbed) dynamic(middlewares map[string]*dynamic.Middleware) (*dynamic.Configuration, error) {
+	key, err := lab.KeyPEM(t.server)
 	if err != nil {
 		return nil, err
 	}
 	site := config.Site{
 		Domain:      domain,
 		Others:      map[string]*dynamic.Middleware{},
-		Services:    map[string]string{"backend": s.backend.url()},
+		Services:    map[string]string{"backend": t.backend.url()},
 		TLS:         map[string]string{mtls: "RequireAndVerifyClientCert"},
-		CA:          string(s.ca.PEM()),
-		Certificate: string(lab.CertPEM(s.server)),
+		CA:          string(t.ca.PEM()),
+		Certificate: string(lab.CertPEM(t.server)),
 		Key:         string(key),
 	}
 	for host, middleware := range middlewares {
@@ -128,18 +128,18 @@ func (s *testbed) dynamic(middlewares map[string]*dynamic.Middleware) (*dynamic.
 }
 
 // plain and secure are the ways to a host for a client without a certificate; proving, for the phone.
-func (s *testbed) plain(host, from string, want int) address {
-	return address{target: s.traefik.Addr("web"), host: host + "." + domain, from: from, want: want}
+func (t *testbed) plain(host, from string, want int) address {
+	return address{target: t.traefik.Addr("web"), host: host + "." + domain, from: from, want: want}
 }
 
-func (s *testbed) secure(host, from string, want int) address {
-	config := &tls.Config{RootCAs: s.ca.Pool(), NextProtos: []string{"http/1.1"}}
-	return address{target: s.traefik.Addr("websecure"), host: host + "." + domain, from: from, want: want, tls: config}
+func (t *testbed) secure(host, from string, want int) address {
+	config := &tls.Config{RootCAs: t.ca.Pool(), NextProtos: []string{"http/1.1"}}
+	return address{target: t.traefik.Addr("websecure"), host: host + "." + domain, from: from, want: want, tls: config}
 }
 
-func (s *testbed) proving(host, from string, want int) address {
-	a := s.secure(host, from, want)
-	a.tls.Certificates = []tls.Certificate{s.phone}
+func (t *testbed) proving(host, from string, want int) address {
+	a := t.secure(host, from, want)
+	a.tls.Certificates = []tls.Certificate{t.phone}
 	return a
 }
 

@@ -39,7 +39,7 @@ type variant struct {
 func measureTraefik(ctx context.Context, b *bench) (err error) {
 	short := append(sourceRanges(3), friendRange)
 	long := append(sourceRanges(b.listed-1), friendRange)
-	s, err := b.openTestbed(ctx, nil, map[string]*dynamic.Middleware{
+	t, err := b.openTestbed(ctx, nil, map[string]*dynamic.Middleware{
 		bare:        nil,
 		listing:     allowing(short),
 		nothing:     config.Plugin("nothing", options{}),
@@ -52,37 +52,37 @@ func measureTraefik(ctx context.Context, b *bench) (err error) {
 		return err
 	}
 	defer func() {
-		if closing := s.close(); err == nil {
+		if closing := t.close(); err == nil {
 			err = closing
 		}
 	}()
-	variants := b.variants(s)
+	variants := b.variants(t)
 	// A stranger is refused where the friend will be let in.
-	for _, l := range variants {
-		if l.host == bare || l.host == nothing {
+	for _, v := range variants {
+		if v.host == bare || v.host == nothing {
 			continue
 		}
-		refused := l.address
+		refused := v.address
 		refused.from, refused.want = stranger, forbidden
 		if err := askOnce(ctx, refused); err != nil {
 			return err
 		}
 	}
-	if err := askOnce(ctx, s.proving(learning, friend, ok)); err != nil {
+	if err := askOnce(ctx, t.proving(learning, friend, ok)); err != nil {
 		return err
 	}
-	for _, l := range variants {
-		if l.load, err = connectAll(ctx, b.connections, l.address); err != nil {
+	for _, v := range variants {
+		if v.load, err = connectAll(ctx, b.connections, v.address); err != nil {
 			return err
 		}
-		defer l.load.close()
+		defer v.load.close()
 	}
 	for round := range 1 + b.trafficRounds {
 		if round%5 == 0 {
 			b.progress("traefik: round %d of %d", round, b.trafficRounds)
 		}
 		for _, scheme := range [][]*variant{variants[:len(variants)/2], variants[len(variants)/2:]} {
-			if err := b.trafficRound(ctx, s, scheme, round > 0); err != nil {
+			if err := b.trafficRound(ctx, t, scheme, round > 0); err != nil {
 				return err
 			}
 		}
@@ -92,14 +92,14 @@ func measureTraefik(ctx context.Context, b *bench) (err error) {
 }
 
 // variants are those over HTTP, then those over TLS.
-func (b *bench) variants(s *testbed) []*variant {
+func (b *bench) variants(t *testbed) []*variant {
 	var variants []*variant
 	for _, scheme := range []string{"HTTP", "TLS"} {
-		to := s.plain
+		to := t.plain
 		if scheme == "TLS" {
-			to = s.secure
+			to = t.secure
 		}
-		for _, l := range []variant{
+		for _, v := range []variant{
 			{host: bare, name: "no middleware", base: listing},
 			{host: listing, name: "ipAllowList, match in the last of 4"},
 			{host: nothing, name: "do-nothing plugin", base: listing},
@@ -107,28 +107,28 @@ func (b *bench) variants(s *testbed) []*variant {
 			{host: longListing, name: "ipAllowList, match in the last of " + count(b.listed)},
 			{host: longRange, name: "enforcer, source range of the same " + count(b.listed), base: longListing, limit: limit{bound: 1, atLeast: true}},
 		} {
-			l.scheme, l.address = scheme, to(l.host, friend, ok)
-			variants = append(variants, &l)
+			v.scheme, v.address = scheme, to(v.host, friend, ok)
+			variants = append(variants, &v)
 		}
 	}
 	return variants
 }
 
 // trafficRound gives each variant, in random order, its window. Unless it counts it only warms up.
-func (b *bench) trafficRound(ctx context.Context, s *testbed, variants []*variant, counts bool) error {
+func (b *bench) trafficRound(ctx context.Context, t *testbed, variants []*variant, counts bool) error {
 	for _, i := range rand.Perm(len(variants)) {
-		l := variants[i]
-		before := processorTime(s.traefik.Pid())
-		perSec, took, err := l.load.runFor(ctx, b.trafficWindow)
+		v := variants[i]
+		before := processorTime(t.traefik.Pid())
+		perSec, took, err := v.load.runFor(ctx, b.trafficWindow)
 		if err != nil {
-			return fmt.Errorf("%s over %s: %w", l.name, l.scheme, err)
+			return fmt.Errorf("%s over %s: %w", v.name, v.scheme, err)
 		}
 		if counts {
-			l.busy += processorTime(s.traefik.Pid()) - before
-			l.requests += len(took)
-			l.perSec = append(l.perSec, perSec)
-			l.p50 = append(l.p50, percentile(took, 50))
-			l.p99 = append(l.p99, percentile(took, 99))
+			v.busy += processorTime(t.traefik.Pid()) - before
+			v.requests += len(took)
+			v.perSec = append(v.perSec, perSec)
+			v.p50 = append(v.p50, percentile(took, 50))
+			v.p99 = append(v.p99, percentile(took, 99))
 		}
 	}
 	return nil
@@ -136,21 +136,21 @@ func (b *bench) trafficRound(ctx context.Context, s *testbed, variants []*varian
 
 func (b *bench) reportVariants(variants []*variant) {
 	rows := [][]string{{"router", "", "requests/s", "p50 ms", "p99 ms", "CPU µs", "÷ ipAllowList", "limit", ""}}
-	for _, l := range variants {
+	for _, v := range variants {
 		row := []string{
-			l.name, l.scheme, count(int(spreadOf(l.perSec).median)),
-			milliseconds(spreadOf(l.p50).median), milliseconds(spreadOf(l.p99).median),
-			fmt.Sprintf("%.1f", l.busy.Seconds()*1e6/float64(l.requests)), "",
+			v.name, v.scheme, count(int(spreadOf(v.perSec).median)),
+			milliseconds(spreadOf(v.p50).median), milliseconds(spreadOf(v.p99).median),
+			fmt.Sprintf("%.1f", v.busy.Seconds()*1e6/float64(v.requests)), "",
 		}
 		for _, base := range variants {
-			if base.host != l.base || base.scheme != l.scheme {
+			if base.host != v.base || base.scheme != v.scheme {
 				continue
 			}
-			share := ratio(l.perSec, base.perSec)
+			share := ratio(v.perSec, base.perSec)
 			row[6] = share.String()
-			if l.limit != (limit{}) {
-				what := fmt.Sprintf("Requests a second over %s: %s / %s", l.scheme, l.name, base.name)
-				row = append(row, b.judge(what, share.String(), share.median, l.limit)...)
+			if v.limit != (limit{}) {
+				what := fmt.Sprintf("Requests a second over %s: %s / %s", v.scheme, v.name, base.name)
+				row = append(row, b.judge(what, share.String(), share.median, v.limit)...)
 			}
 		}
 		rows = append(rows, row)
@@ -162,7 +162,7 @@ func (b *bench) reportVariants(variants []*variant) {
 // measureLatency finds how long after a proof was answered a new client, at the same address, has its first answer of
 // a hidden router.
 func measureLatency(ctx context.Context, b *bench) (err error) {
-	s, err := b.openTestbed(ctx, nil, map[string]*dynamic.Middleware{
+	t, err := b.openTestbed(ctx, nil, map[string]*dynamic.Middleware{
 		bare:      nil,
 		enforcing: own(options{"mode": "enforce"}),
 		learning:  own(options{"mode": "learn", "maxIPs": b.openings}),
@@ -171,26 +171,26 @@ func measureLatency(ctx context.Context, b *bench) (err error) {
 		return err
 	}
 	defer func() {
-		if closing := s.close(); err == nil {
+		if closing := t.close(); err == nil {
 			err = closing
 		}
 	}()
 	var opened, unguarded []time.Duration
 	for i := range b.openings {
 		from := ipv4(i).String()
-		if err := askOnce(ctx, s.secure(enforcing, from, forbidden)); err != nil {
+		if err := askOnce(ctx, t.secure(enforcing, from, forbidden)); err != nil {
 			return err
 		}
-		if err := askOnce(ctx, s.proving(learning, from, ok)); err != nil {
+		if err := askOnce(ctx, t.proving(learning, from, ok)); err != nil {
 			return err
 		}
 		start := time.Now()
-		if err := askOnce(ctx, s.secure(enforcing, from, ok)); err != nil {
+		if err := askOnce(ctx, t.secure(enforcing, from, ok)); err != nil {
 			return err
 		}
 		opened = append(opened, time.Since(start))
 		start = time.Now()
-		if err := askOnce(ctx, s.secure(bare, from, ok)); err != nil {
+		if err := askOnce(ctx, t.secure(bare, from, ok)); err != nil {
 			return err
 		}
 		unguarded = append(unguarded, time.Since(start))

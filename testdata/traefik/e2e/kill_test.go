@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"net/netip"
@@ -78,14 +77,4 @@ func awaitWrite(path string) {
 			return
 		}
 	}
-}
-
-// addressOf returns the n-th public address, IPv4 or IPv6 by turns, and the prefix that it is learned as.
-func addressOf(n int) (from, prefix string) {
-	if n%2 == 0 {
-		from = fmt.Sprintf("5.%d.%d.%d", n>>16&255, n>>8&255, n&255)
-		return from, from + "/32"
-	}
-	addr := netip.MustParseAddr(fmt.Sprintf("2001:db8:%x:%x::7", n>>16, n&0xffff))
-	return addr.String(), netip.PrefixFrom(addr, 64).Masked().String()
 }

@@ -50,7 +50,7 @@ func (w *workload) start(devices int) *workloadRun {
 
 func (r *workloadRun) work() {
 	for turn := 1; ; turn++ {
-		from, prefix := addressOf(int(r.load.made.Add(1)))
+		from, prefix := lab.Address(int(r.load.made.Add(1)))
 		if !r.ask(from, prefix, true) || turn%3 == 2 && !r.ask(from, prefix, false) {
 			return
 		}

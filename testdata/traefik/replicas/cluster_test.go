@@ -94,7 +94,7 @@ func TestARedisCluster(t *testing.T) {
 	a, b := fleet[0], fleet[1]
 	usual := time.Duration(0)
 	for i := range 20 {
-		from, _ := address(i)
+		from, _ := lab.Address(i)
 		fleet[i%2].learn(from)
 		usual = max(usual, fleet[1-i%2].awaits("200", from))
 	}
@@ -119,7 +119,7 @@ func TestARedisCluster(t *testing.T) {
 	for _, r := range fleet {
 		learning.Go(func() {
 			for !over.Load() {
-				from, _ := address(int(next.Add(1)) - 1)
+				from, _ := lab.Address(int(next.Add(1)) - 1)
 				if got := r.proves(from); got != "200" {
 					t.Errorf("learning %s: got %s, want 200", from, got)
 				}
@@ -147,7 +147,7 @@ func TestARedisCluster(t *testing.T) {
 	n := int(next.Load())
 	ips := agree(t, n, a, b)
 	for i := range n {
-		if _, prefix := address(i); !ips[prefix] {
+		if _, prefix := lab.Address(i); !ips[prefix] {
 			t.Errorf("%s is lost", prefix)
 		}
 	}
@@ -165,7 +165,7 @@ func TestARedisCluster(t *testing.T) {
 		}
 		return known
 	})
-	from, _ := address(n)
+	from, _ := lab.Address(n)
 	a.learn(from)
 	b.awaits("200", from)
 	// Then it is made the master again, as for maintenance.
@@ -173,7 +173,7 @@ func TestARedisCluster(t *testing.T) {
 		t.Errorf("CLUSTER FAILOVER: got %s", got)
 	}
 	check.Eventually(t, "the node is the master", func() bool { return masterOf(t, others[0]) == before })
-	from, _ = address(n + 1)
+	from, _ = lab.Address(n + 1)
 	b.learn(from)
 	wantWithin(t, "after a planned failover, another replica lets in", a.awaits("200", from), 2*time.Second, usual)
 	agree(t, n+2, a, b)

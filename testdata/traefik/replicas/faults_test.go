@@ -96,7 +96,7 @@ func TestRedisFails(t *testing.T) {
 			learning := []time.Duration{}
 			learn := func(r *replica) (from string) {
 				t.Helper()
-				from, _ = address(next)
+				from, _ = lab.Address(next)
 				next++
 				learning = append(learning, timed(func() { r.learn(from) }))
 				return from

@@ -4,7 +4,6 @@ package replicas
 
 import (
 	"context"
-	"fmt"
 	"testing"
 
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
@@ -31,13 +30,4 @@ func runAtHome(m *testing.M) (code int, err error) {
 	}
 	defer home.service.Close()
 	return m.Run(), nil
-}
-
-// address returns one of as many public addresses as one likes, and what it is learned as.
-func address(n int) (from, prefix string) {
-	if n%2 == 0 {
-		from = fmt.Sprintf("5.%d.%d.%d", n>>16&255, n>>8&255, n&255)
-		return from, from + "/32"
-	}
-	return fmt.Sprintf("2a00:%x:%x:1::7", n>>16+1, n&0xffff), fmt.Sprintf("2a00:%x:%x:1::/64", n>>16+1, n&0xffff)
 }

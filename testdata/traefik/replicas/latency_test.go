@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/redis"
 )
 
@@ -15,7 +16,7 @@ func TestOneReplicaLetsInWhoAnotherHasLearned(t *testing.T) {
 	delays := []time.Duration{}
 	atOnce := 0
 	for i := range 500 {
-		from, _ := address(i)
+		from, _ := lab.Address(i)
 		a, b := fleet[i%2], fleet[1-i%2]
 		a.learn(from)
 		delay := b.awaits("200", from)
@@ -46,7 +47,7 @@ func TestTheLimitIsThatOfAllReplicas(t *testing.T) {
 		for worker := range 4 {
 			learning.Go(func() {
 				for n := worker; n < 1100; n += 4 {
-					from, _ := address(900*i + n) // 900 to 1099 are learned by both
+					from, _ := lab.Address(900*i + n) // 900 to 1099 are learned by both
 					if got := r.proves(from); got != "200" {
 						t.Errorf("learning %s: got %s, want 200", from, got)
 					}
@@ -57,7 +58,7 @@ func TestTheLimitIsThatOfAllReplicas(t *testing.T) {
 	learning.Wait()
 	ips := agree(t, 200, fleet...)
 	for i := range 2000 {
-		from, prefix := address(i)
+		from, prefix := lab.Address(i)
 		if i%50 != 0 && !ips[prefix] {
 			continue // to ask each would take long
 		}

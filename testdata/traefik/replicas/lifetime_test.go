@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/redis"
 )
 
@@ -86,7 +87,7 @@ func TestRevokingClosesAllReplicas(t *testing.T) {
 	a, b := fleet[0], fleet[1]
 	worst, usual := time.Duration(0), time.Duration(0)
 	for i := range 20 {
-		from, prefix := address(i)
+		from, prefix := lab.Address(i)
 		a.learn(from)
 		usual = max(usual, b.awaits("200", from))
 		b.revoke(prefix)
@@ -95,7 +96,7 @@ func TestRevokingClosesAllReplicas(t *testing.T) {
 		worst = max(worst, delay)
 	}
 	wantWithin(t, "another replica rejects", worst, time.Second, usual)
-	from, prefix := address(0)
+	from, prefix := lab.Address(0)
 	b.learn(from) // a proof after the revocation
 	a.awaits("200", from)
 	a.revoke(prefix)

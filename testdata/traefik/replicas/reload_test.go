@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/redis"
 )
 
@@ -30,7 +31,7 @@ func TestReloadsKeepTheConnections(t *testing.T) {
 		changed.learner = options{"ttl": time.Duration(i+1) * time.Hour, "maxIPs": 1000 + i}
 		a.configure(changed)
 		if i%20 == 0 {
-			from, _ := address(i)
+			from, _ := lab.Address(i)
 			b.learn(from)
 			a.awaits("200", from)
 		}

@@ -74,7 +74,7 @@ func TestARollingRestartForgetsNobody(t *testing.T) {
 	fleet := startShared(t, 3, household{redis: options{"endpoints": relay.address()}})
 	const clients = 6
 	for i := range clients {
-		from, _ := address(i)
+		from, _ := lab.Address(i)
 		fleet[i%3].learn(from)
 	}
 	agree(t, clients, fleet...)
@@ -86,9 +86,9 @@ func TestARollingRestartForgetsNobody(t *testing.T) {
 		watches = append(watches, w)
 		for n := range clients {
 			if n%3 == i { // each learned by another replica than the one asked
-				from, _ := address(n + 1)
+				from, _ := lab.Address(n + 1)
 				if n+1 == clients {
-					from, _ = address(0)
+					from, _ = lab.Address(0)
 				}
 				asking.Go(func() { w.keepAsking(from, &over) })
 			}
@@ -104,7 +104,7 @@ func TestARollingRestartForgetsNobody(t *testing.T) {
 			w.excused.Add(1)
 			delay := timed(func() { w.replica.awaitInStep(2 + round) })
 			t.Logf("replica %d is in step %v after it is configured; it has rejected %d of %d", i, delay, w.rejected.Load(), w.asked.Load())
-			from, _ := address(1000 + newcomers)
+			from, _ := lab.Address(1000 + newcomers)
 			newcomers++
 			fleet[(i+1)%3].learn(from)
 			w.replica.awaits("200", from)

@@ -42,7 +42,7 @@ func (s *soak) fail(format string, args ...any) {
 // device is learned by one replica from an address, asks it, and proves itself again now and then.
 func (s *soak) device(r *replica) {
 	for !s.over.Load() {
-		from, prefix := address(int(s.next.Add(1)))
+		from, prefix := lab.Address(int(s.next.Add(1)))
 		phone := lab.NewClient(lab.ClientOptions{From: from, Target: r.Addr("websecure"), TLS: tlsConfig(&home.Phone), KeepAlive: true})
 		app := lab.NewClient(lab.ClientOptions{From: from, Target: r.Addr("web"), KeepAlive: true})
 		for turn := range 5 {
@@ -151,7 +151,7 @@ func TestSoak(t *testing.T) {
 	}()
 	row()
 	for i := range 200 { // so that there are as many as there may be, whatever was revoked
-		from, _ := address(1_000_000 + i)
+		from, _ := lab.Address(1_000_000 + i)
 		fleet[i%2].learn(from)
 	}
 	agree(t, 500, fleet...)

@@ -19,6 +19,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/config"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
 	"github.com/traefik/traefik/v3/pkg/config/dynamic"
@@ -48,10 +49,7 @@ func startCatalog(t *testing.T) *catalog {
 		ownModule:   packed(t, filepath.Join("..", "..", "..")),
 		otherModule: packed(t, filepath.Join("..", "bench", "nothing")),
 	}}
-	certificate, err := home.CA.Issue(lab.Leaf{DNSNames: []string{catalogHost}, Server: true})
-	if err != nil {
-		t.Fatal(err)
-	}
+	certificate := check.Must(home.CA.Issue(lab.Leaf{DNSNames: []string{catalogHost}, Server: true}))(t)
 	c.server = httptest.NewUnstartedServer(c)
 	c.server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}}
 	c.server.StartTLS()
@@ -186,10 +184,7 @@ type delivery struct {
 // one's host answers to a stranger.
 func (d *delivery) start(t *testing.T, own, other string) (answers string, log *lab.Log) {
 	t.Helper()
-	traefik, err := d.launch(t, own, other, false)
-	if err != nil {
-		t.Fatal(err)
-	}
+	traefik := check.Must(d.launch(t, own, other, false))(t)
 	for _, host := range []string{"ha", "photos", "other", "files"} {
 		c := keep(t, lab.ClientOptions{From: "203.0.113.7", Target: traefik.Addr("websecure"), TLS: tlsConfig(&home.Phone)})
 		answers += fmt.Sprint(send(t, c, http.MethodGet, "https://"+host+".home.example/", "").Status, " ")
@@ -259,10 +254,7 @@ func TestTheHashOfThePlugin(t *testing.T) {
 
 	begin("without a hash", "", "", works)
 	want("without a hash", validate)
-	kept, err := os.ReadFile(d.archive())
-	if err != nil {
-		t.Fatal(err)
-	}
+	kept := check.Must(os.ReadFile(d.archive()))(t)
 	if got := sumOf(kept); got != own {
 		t.Errorf("the archive that Traefik keeps has the sum %s, want %s", got, own)
 	}

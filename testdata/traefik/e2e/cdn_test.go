@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
 )
 
@@ -18,10 +19,7 @@ func startBehindCDN(t *testing.T) (o *outpost, cdn string) {
 		"    forwardedHeaders:\n", "    proxyProtocol: {trustedIPs: [127.0.0.1/32]}\n    forwardedHeaders:\n",
 		"173.245.48.0/20", "127.0.0.2/32",
 	)
-	addresses, err := lab.FreeAddresses(1)
-	if err != nil {
-		t.Fatal(err)
-	}
+	addresses := check.Must(lab.FreeAddresses(1))(t)
 	runNginx(t, strings.NewReplacer(
 		"LISTEN", addresses[0], "TRAEFIK", o.Addr("websecure"), "DIR", o.dir, "TEMP", filepath.Join(t.TempDir(), "nginx"),
 	).Replace(cdnConfiguration), addresses[0])

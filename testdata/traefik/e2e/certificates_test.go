@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/config"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
 	"github.com/traefik/traefik/v3/pkg/config/dynamic"
@@ -17,10 +18,7 @@ import (
 // script returns the path of a file in examples/.
 func script(t *testing.T, name string) string {
 	t.Helper()
-	root, err := lab.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
+	root := check.Must(lab.Root())(t)
 	return filepath.Join(root, "examples", name)
 }
 
@@ -51,10 +49,7 @@ func verifiedBy(t *testing.T, h household, file string) *dynamic.Configuration {
 
 func pair(t *testing.T, dir, name string) *tls.Certificate {
 	t.Helper()
-	certificate, err := tls.LoadX509KeyPair(filepath.Join(dir, name+".crt"), filepath.Join(dir, name+".key"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	certificate := check.Must(tls.LoadX509KeyPair(filepath.Join(dir, name+".crt"), filepath.Join(dir, name+".key")))(t)
 	return &certificate
 }
 

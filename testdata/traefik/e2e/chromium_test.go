@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/browser"
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
 )
 
@@ -26,19 +27,13 @@ var pictures = flag.String("pictures", "", "folder to write the pictures of the 
 // more hosts.
 func chromium(t *testing.T, from string, certificate tls.Certificate, more map[string]string) *browser.Browser {
 	t.Helper()
-	relay, err := browser.StartRelay(home.traefik.Addr("websecure"), from)
-	if err != nil {
-		t.Fatal(err)
-	}
+	relay := check.Must(browser.StartRelay(home.traefik.Addr("websecure"), from))(t)
 	t.Cleanup(relay.Close)
 	hosts := map[string]string{"*.home.example": relay.Addr()}
 	for host, target := range more {
 		hosts[host] = target
 	}
-	b, err := browser.Start(t.Context(), browser.Options{Dir: t.TempDir(), CA: home.CA, Certificate: certificate, Hosts: hosts})
-	if err != nil {
-		t.Fatal(err)
-	}
+	b := check.Must(browser.Start(t.Context(), browser.Options{Dir: t.TempDir(), CA: home.CA, Certificate: certificate, Hosts: hosts}))(t)
 	t.Cleanup(func() {
 		if err := b.Close(); err != nil {
 			t.Error(err)
@@ -50,10 +45,7 @@ func chromium(t *testing.T, from string, certificate tls.Certificate, more map[s
 // reads wants the text of the page to contain each of the wants.
 func reads(t *testing.T, b *browser.Browser, wants ...string) {
 	t.Helper()
-	text, err := browser.Evaluate[string](b, `document.body.innerText.replace(/\s+/g, " ")`)
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := check.Must(browser.Evaluate[string](b, `document.body.innerText.replace(/\s+/g, " ")`))(t)
 	for _, want := range wants {
 		if !strings.Contains(text, want) {
 			t.Errorf("the page lacks %q: %s", want, text)
@@ -81,10 +73,7 @@ func family(t *testing.T) {
 		grant(t, "198.51.100.23/32", now.Add(-50*time.Hour), now.Add(-5*time.Hour), lab.Leaf{CommonName: "alice-laptop", EmailAddresses: []string{"alice@home.example"}}),
 		grant(t, "2001:db8:b0b:1::/64", now.Add(-21*time.Hour), now.Add(-21*time.Hour), lab.Leaf{CommonName: "bob-tablet", URIs: []string{"spiffe://home.example/bob/tablet"}}),
 	}}
-	data, err := json.Marshal(saved)
-	if err != nil {
-		t.Fatal(err)
-	}
+	data := check.Must(json.Marshal(saved))(t)
 	path := filepath.Join(t.TempDir(), "allowlist.json")
 	if err := os.WriteFile(path, data, 0o600); err != nil {
 		t.Fatal(err)
@@ -171,10 +160,7 @@ func TestAFormOfAnotherSiteRevokesNothing(t *testing.T) {
 			rw.Header().Set("Content-Type", "text/html")
 			fmt.Fprintf(rw, `<form method="post" action="%s/"><input name="identity" value="cn:alice-phone"><button>Win</button></form>`, pageURL)
 		}))
-		certificate, err := home.CA.Issue(lab.Leaf{CommonName: host, DNSNames: []string{host}, Server: true})
-		if err != nil {
-			t.Fatal(err)
-		}
+		certificate := check.Must(home.CA.Issue(lab.Leaf{CommonName: host, DNSNames: []string{host}, Server: true}))(t)
 		server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}}
 		server.StartTLS()
 		t.Cleanup(server.Close)
@@ -210,10 +196,7 @@ func follow(t *testing.T, b *browser.Browser, element string, want int64) {
 // picture takes one, and writes it if the flag asks for that.
 func picture(t *testing.T, b *browser.Browser, name string, width int) {
 	t.Helper()
-	data, err := b.Screenshot()
-	if err != nil {
-		t.Fatal(err)
-	}
+	data := check.Must(b.Screenshot())(t)
 	image, err := png.DecodeConfig(bytes.NewReader(data))
 	if err != nil || image.Width != width {
 		t.Errorf("%s: got %d pixels, %v, want %d", name, image.Width, err, width)

@@ -14,16 +14,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
 )
 
 // issue makes a client certificate of the home's CA.
 func issue(t *testing.T, leaf lab.Leaf) *tls.Certificate {
 	t.Helper()
-	certificate, err := home.CA.Issue(leaf)
-	if err != nil {
-		t.Fatal(err)
-	}
+	certificate := check.Must(home.CA.Issue(leaf))(t)
 	return &certificate
 }
 

@@ -11,6 +11,8 @@ import (
 
 	rbac "github.com/envoyproxy/go-control-plane/envoy/config/rbac/v3"
 	filter "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3"
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
 	"go.yaml.in/yaml/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/authz"
@@ -20,8 +22,6 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/emptypb"
-
-	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
 )
 
 // An envoy judges requests by a policy of Envoy's: it is gRPC's engine for such policies, in a server on loopback that
@@ -32,18 +32,9 @@ type envoy struct {
 
 func startEnvoy(t *testing.T, policy string) envoy {
 	t.Helper()
-	interceptor, err := authz.NewStatic(translate(t, readPolicy(t, policy)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	certificate, err := home.CA.Issue(lab.Leaf{CommonName: "envoy", DNSNames: []string{"envoy.home.example"}, Server: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	interceptor := check.Must(authz.NewStatic(translate(t, readPolicy(t, policy))))(t)
+	certificate := check.Must(home.CA.Issue(lab.Leaf{CommonName: "envoy", DNSNames: []string{"envoy.home.example"}, Server: true}))(t)
+	listener := check.Must(net.Listen("tcp", "127.0.0.1:0"))(t)
 	server := grpc.NewServer(
 		grpc.Creds(credentials.NewTLS(&tls.Config{
 			Certificates: []tls.Certificate{certificate}, ClientCAs: home.CA.Pool(), ClientAuth: tls.RequireAndVerifyClientCert,
@@ -93,10 +84,7 @@ func readPolicy(t *testing.T, text string) *rbac.RBAC {
 	if err := decoder.Decode(&httpFilter); err != nil {
 		t.Fatal(err)
 	}
-	data, err := json.Marshal(httpFilter.TypedConfig)
-	if err != nil {
-		t.Fatal(err)
-	}
+	data := check.Must(json.Marshal(httpFilter.TypedConfig))(t)
 	typed, config := &anypb.Any{}, &filter.RBAC{}
 	if err := protojson.Unmarshal(data, typed); err != nil {
 		t.Fatal(err)
@@ -143,9 +131,6 @@ func translate(t *testing.T, rules *rbac.RBAC) string {
 		}
 		allowed = append(allowed, object{"name": name, "source": object{"principals": principals}, "request": object{"paths": paths}})
 	}
-	data, err := json.Marshal(object{"name": "example", "allow_rules": allowed})
-	if err != nil {
-		t.Fatal(err)
-	}
+	data := check.Must(json.Marshal(object{"name": "example", "allow_rules": allowed}))(t)
 	return string(data)
 }

@@ -11,18 +11,15 @@ import (
 	"strings"
 	"testing"
 
-	"go.yaml.in/yaml/v3"
-
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
+	"go.yaml.in/yaml/v3"
 )
 
 // exampleFile returns the text of a file below examples/.
 func exampleFile(t *testing.T, name string) string {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join("..", "..", "..", "examples", filepath.FromSlash(name)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	data := check.Must(os.ReadFile(filepath.Join("..", "..", "..", "examples", filepath.FromSlash(name))))(t)
 	return string(data)
 }
 
@@ -143,10 +140,7 @@ func (v visit) wanted() string { return v.want }
 func (v visit) ask(t *testing.T) string {
 	t.Helper()
 	c := keep(t, lab.ClientOptions{Local: v.local, From: v.from, Target: v.target, TLS: tlsConfig(v.certificate)})
-	request, err := http.NewRequest(http.MethodGet, "https://"+v.host+".example.com/", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	request := check.Must(http.NewRequest(http.MethodGet, "https://"+v.host+".example.com/", nil))(t)
 	request.Header = v.header
 	response, err := c.Do(request)
 	const wanted = "certificate required" // the alert of the server at the other end of TLS

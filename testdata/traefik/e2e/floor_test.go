@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/config"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
 	"github.com/traefik/traefik/v3/pkg/config/dynamic"
@@ -35,10 +36,7 @@ func dial(t *testing.T, target, from, host string, protocol string) net.Conn {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	t.Cleanup(cancel)
-	conn, err := lab.Dial(ctx, target, from, config)
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := check.Must(lab.Dial(ctx, target, from, config))(t)
 	t.Cleanup(func() { conn.Close() })
 	return conn
 }
@@ -145,23 +143,14 @@ func TestNobodyTunnelsPastTheEnforcer(t *testing.T) {
 				t.Fatal(err)
 			}
 			reader := bufio.NewReader(conn)
-			response, err := http.ReadResponse(reader, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
+			response := check.Must(http.ReadResponse(reader, nil))(t)
 			want := map[bool]int{true: 101, false: 200}[row.tunnel]
 			if response.StatusCode != want {
 				t.Errorf("the upgrade: got %s, want %d", response.Status, want)
 			}
 			if response.StatusCode == http.StatusSwitchingProtocols {
-				tunnel, err := (&http2.Transport{}).NewClientConn(&resumed{conn, reader})
-				if err != nil {
-					t.Fatal(err)
-				}
-				answer, err := tunnel.RoundTrip(written(t, http.MethodGet, "https://"+host+"/hidden", ""))
-				if err != nil {
-					t.Fatal(err)
-				}
+				tunnel := check.Must((&http2.Transport{}).NewClientConn(&resumed{conn, reader}))(t)
+				answer := check.Must(tunnel.RoundTrip(written(t, http.MethodGet, "https://"+host+"/hidden", "")))(t)
 				answer.Body.Close()
 			}
 			if got := service.asked("/hidden") - before; (got > 0) != row.tunnel {
@@ -222,10 +211,7 @@ func askHTTP1(t *testing.T, conn net.Conn, host, target string) int {
 	if _, err := io.WriteString(conn, "GET "+target+" HTTP/1.1\r\nHost: "+host+"\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
-	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	response := check.Must(http.ReadResponse(bufio.NewReader(conn), nil))(t)
 	return response.StatusCode
 }
 
@@ -251,10 +237,7 @@ func askHTTP2(t *testing.T, conn net.Conn, host, target string) int {
 		t.Fatal(err)
 	}
 	for {
-		frame, err := framer.ReadFrame()
-		if err != nil {
-			t.Fatal(err)
-		}
+		frame := check.Must(framer.ReadFrame())(t)
 		switch frame := frame.(type) {
 		case *http2.MetaHeadersFrame:
 			var status int
@@ -291,10 +274,7 @@ func TestATrailerIsNoHeader(t *testing.T) {
 				request := written(t, http.MethodPost, "https://"+host+".home.example/", "body")
 				request.ContentLength = -1 // chunked: else HTTP/1.1 has no trailers
 				request.Trailer = http.Header{name: {"203.0.113.7"}}
-				response, err := c.Do(request)
-				if err != nil {
-					t.Fatal(err)
-				}
+				response := check.Must(c.Do(request))(t)
 				if response.Status != want {
 					t.Errorf("%s with trailer %s, HTTP/2 %t: got %d, want %d", host, name, http2, response.Status, want)
 				}

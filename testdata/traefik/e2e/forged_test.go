@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
 )
 
@@ -108,17 +109,11 @@ func TestBehindAnHTTPProxy(t *testing.T) {
 		{"what is no address", "203.0.113.7, unknown", "403"},
 		{"the learned address with a port", "203.0.113.7:4711", "200"},
 	} {
-		request, err := http.NewRequest(http.MethodGet, "http://photos.home.example/", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		request := check.Must(http.NewRequest(http.MethodGet, "http://photos.home.example/", nil))(t)
 		if row.forwardedFor != "" {
 			request.Header.Set("X-Forwarded-For", row.forwardedFor)
 		}
-		response, err := proxy.Do(request)
-		if err != nil {
-			t.Fatal(err)
-		}
+		response := check.Must(proxy.Do(request))(t)
 		if got := http.StatusText(response.Status); got != map[string]string{"200": "OK", "403": "Forbidden"}[row.want] {
 			t.Errorf("%s: got %s, want %s", row.name, got, row.want)
 		}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
 	"github.com/traefik/traefik/v3/pkg/config/dynamic"
 )
@@ -37,10 +38,7 @@ func everywhere(t *testing.T, c *lab.Client, base string, headers ...string) (st
 }
 
 func TestWithoutAProofThePageShowsNothing(t *testing.T) {
-	foreign, err := home.stranger.Issue(lab.Leaf{CommonName: "owner"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	foreign := check.Must(home.stranger.Issue(lab.Leaf{CommonName: "owner"}))(t)
 	for _, row := range []struct {
 		name        string
 		page        options

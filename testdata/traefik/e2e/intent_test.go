@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/browser"
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/config"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
 )
@@ -64,10 +65,7 @@ func startSite(t *testing.T, host string, pages map[string]string) string {
 		rw.Header().Set("Content-Type", "text/html")
 		fmt.Fprint(rw, `<link rel="icon" href="data:,">`, pages[req.URL.Path])
 	}))
-	certificate, err := home.CA.Issue(lab.Leaf{CommonName: host, DNSNames: []string{host}, Server: true})
-	if err != nil {
-		t.Fatal(err)
-	}
+	certificate := check.Must(home.CA.Issue(lab.Leaf{CommonName: host, DNSNames: []string{host}, Server: true}))(t)
 	server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}}
 	server.StartTLS()
 	t.Cleanup(server.Close)

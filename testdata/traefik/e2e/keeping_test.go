@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 )
 
 // A savedState is what a state file holds.
@@ -30,17 +32,11 @@ func stateFile(t *testing.T) string {
 // readState reads the state file of a store, which has to be whole, and nobody else's to read.
 func readState(t *testing.T, path, store string) savedState {
 	t.Helper()
-	info, err := os.Stat(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	info := check.Must(os.Stat(path))(t)
 	if info.Mode() != 0o600 {
 		t.Errorf("%s has mode %v", path, info.Mode())
 	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	data := check.Must(os.ReadFile(path))(t)
 	var state savedState
 	if err := json.Unmarshal(data, &state); err != nil || state.Format != 1 || state.Store != store {
 		t.Fatalf("the state file isn't whole: %v: format %d of %q in %d bytes ending in %.50q", err, state.Format, state.Store, len(data), data[max(0, len(data)-50):])
@@ -65,16 +61,10 @@ func (s savedState) ips() string {
 // beside returns the contents of the files beside path whose names go on with a pattern.
 func beside(t *testing.T, path, pattern string) []string {
 	t.Helper()
-	found, err := filepath.Glob(path + pattern)
-	if err != nil {
-		t.Fatal(err)
-	}
+	found := check.Must(filepath.Glob(path + pattern))(t)
 	contents := []string{}
 	for _, name := range found {
-		data, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
+		data := check.Must(os.ReadFile(name))(t)
 		contents = append(contents, string(data))
 	}
 	return contents

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
-
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
 )
 
@@ -170,10 +170,7 @@ func TestLinksPassAnswersOn(t *testing.T) {
 		} {
 			get := func() string {
 				c := keep(t, lab.ClientOptions{From: "203.0.113.98", Target: home.traefik.Addr("websecure"), TLS: tlsConfig(nil), HTTP2: http2})
-				response, err := c.Open(written(t, row.method, cloudURL+row.path, "", row.headers...))
-				if err != nil {
-					t.Fatal(err)
-				}
+				response := check.Must(c.Open(written(t, row.method, cloudURL+row.path, "", row.headers...)))(t)
 				defer response.Body.Close()
 				sum := sha256.New()
 				length, err := io.Copy(sum, response.Body)
@@ -216,10 +213,7 @@ func TestStreamsAndWebSocketsPassLinks(t *testing.T) {
 		next = make(chan string)
 		shares(t, service.URL)
 		c := keep(t, lab.ClientOptions{From: "203.0.113.7", Target: home.traefik.Addr("websecure"), TLS: tlsConfig(nil), HTTP2: http2})
-		response, err := c.Open(written(t, http.MethodGet, cloudURL+"/s/events", ""))
-		if err != nil {
-			t.Fatal(err)
-		}
+		response := check.Must(c.Open(written(t, http.MethodGet, cloudURL+"/s/events", "")))(t)
 		defer response.Body.Close()
 		if got := response.StatusCode; got != 200 {
 			t.Fatalf("got %d before the first event", got)

@@ -13,24 +13,19 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 	"software.sslmate.com/src/go-pkcs12"
 )
 
 // authority reads a CA's certificate.
 func authority(t *testing.T, file string) *x509.Certificate {
 	t.Helper()
-	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	data := check.Must(os.ReadFile(file))(t)
 	block, rest := pem.Decode(data)
 	if block == nil || len(bytes.TrimSpace(rest)) > 0 {
 		t.Fatalf("%s isn't one certificate: %s", file, data)
 	}
-	certificate, err := x509.ParseCertificate(block.Bytes)
-	if err != nil {
-		t.Fatal(err)
-	}
+	certificate := check.Must(x509.ParseCertificate(block.Bytes))(t)
 	return certificate
 }
 
@@ -39,10 +34,7 @@ const p12Password = "correct horse: battery 'staple'"
 // imported opens the file for a phone, as the phone does.
 func imported(t *testing.T, dir, name string) *tls.Certificate {
 	t.Helper()
-	file, err := os.ReadFile(filepath.Join(dir, name+".p12"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	file := check.Must(os.ReadFile(filepath.Join(dir, name+".p12")))(t)
 	if _, _, err := pkcs12.Decode(file, "wrong"); err == nil {
 		t.Errorf("%s.p12 opens with any password", name)
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
 )
 
@@ -68,10 +69,7 @@ func written(t *testing.T, method, url, body string, headers ...string) *http.Re
 	if strings.HasPrefix(url, "/") {
 		url = pageURL + url
 	}
-	request, err := http.NewRequest(method, url, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
+	request := check.Must(http.NewRequest(method, url, strings.NewReader(body)))(t)
 	for _, header := range headers {
 		name, value, _ := strings.Cut(header, ": ")
 		if name == "Host" {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
 	"github.com/traefik/traefik/v3/pkg/config/dynamic"
 )
@@ -21,10 +22,7 @@ type reader struct {
 
 func readerAt(t *testing.T, c *lab.Client, path string) *reader {
 	t.Helper()
-	at, err := url.Parse(pageURL + path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	at := check.Must(url.Parse(pageURL + path))(t)
 	return &reader{c, at}
 }
 

@@ -110,10 +110,7 @@ func TestAProofOverQUICOpensOverQUICAndTCP(t *testing.T) {
 		hop{"TCP", "127.0.0.3", nil, "files", "200"},
 		hop{"QUIC", "127.0.0.4", nil, "photos", "403"},
 	)
-	conn, err := caller{bind: "127.0.0.2", tls: tlsConfig(&home.Phone), sni: "ha"}.dial(t)
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := check.Must(caller{bind: "127.0.0.2", tls: tlsConfig(&home.Phone), sni: "ha"}.dial(t))(t)
 	for range 20 { // many requests on one connection
 		if got := askQUIC(t, conn, "ha"); got != "200" {
 			t.Errorf("got %s, want 200", got)
@@ -153,10 +150,7 @@ func TestBehindARelayQUICHasTheRelaysAddress(t *testing.T) {
 }
 
 func TestNothingIsLearnedOverQUICWithoutAVerifiedCertificate(t *testing.T) {
-	foreign, err := home.stranger.Issue(lab.Leaf{CommonName: "phone"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	foreign := check.Must(home.stranger.Issue(lab.Leaf{CommonName: "phone"}))(t)
 	expired := issue(t, lab.Leaf{CommonName: "phone", NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(-time.Hour)})
 	// By these alerts the handshake fails, so nobody learns anything.
 	const (
@@ -251,10 +245,7 @@ func TestAReloadUnderAnOpenConnection(t *testing.T) {
 	h := overQUIC(nil, nil)
 	h.Routes[0].TLS = "none"
 	h.live(t)
-	conn, err := caller{bind: "127.0.0.2", tls: tlsConfig(&home.Phone), sni: "ha"}.dial(t)
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := check.Must(caller{bind: "127.0.0.2", tls: tlsConfig(&home.Phone), sni: "ha"}.dial(t))(t)
 	if got := askQUIC(t, conn, "ha"); got != "403" {
 		t.Errorf("without a handshake for certificates: got %s, want 403", got)
 	}
@@ -273,10 +264,7 @@ func TestACertificateThatExpiresOverQUIC(t *testing.T) {
 	h.live(t)
 	end := time.Now().Add(4 * time.Second).Truncate(time.Second)
 	brief := issue(t, lab.Leaf{CommonName: "phone", NotAfter: end})
-	open, err := caller{bind: "127.0.0.2", tls: tlsConfig(brief), sni: "ha"}.dial(t)
-	if err != nil {
-		t.Fatal(err)
-	}
+	open := check.Must(caller{bind: "127.0.0.2", tls: tlsConfig(brief), sni: "ha"}.dial(t))(t)
 	resuming := tlsConfig(brief)
 	resuming.ClientSessionCache = tls.NewLRUClientSessionCache(8)
 	resume := func() (got string, resumed bool) {
@@ -317,10 +305,7 @@ func TestZeroRTTIsNotTaken(t *testing.T) {
 		name    string
 		resumed bool
 	}{{"the first connection", false}, {"a resumed connection", true}, {"another", true}} {
-		conn, err := caller{bind: "127.0.0.2", tls: config, sni: "ha", early: true}.dial(t)
-		if err != nil {
-			t.Fatal(err)
-		}
+		conn := check.Must(caller{bind: "127.0.0.2", tls: config, sni: "ha", early: true}.dial(t))(t)
 		if got := askQUIC(t, conn, "ha"); got != "200" {
 			t.Errorf("%s: got %s", row.name, got)
 		}
@@ -334,14 +319,8 @@ func TestZeroRTTIsNotTaken(t *testing.T) {
 // TestAConnectionThatMovesIsWhereItIs: QUIC connections go on from new addresses, once those have been proved.
 func TestAConnectionThatMovesIsWhereItIs(t *testing.T) {
 	overQUIC(nil, nil).live(t)
-	phone, err := caller{bind: "127.0.0.2", tls: tlsConfig(&home.Phone), sni: "ha"}.dial(t)
-	if err != nil {
-		t.Fatal(err)
-	}
-	app, err := caller{bind: "127.0.0.2", tls: tlsConfig(nil), sni: "photos"}.dial(t)
-	if err != nil {
-		t.Fatal(err)
-	}
+	phone := check.Must(caller{bind: "127.0.0.2", tls: tlsConfig(&home.Phone), sni: "ha"}.dial(t))(t)
+	app := check.Must(caller{bind: "127.0.0.2", tls: tlsConfig(nil), sni: "photos"}.dial(t))(t)
 	ask := func(when string, conn *lab.QUIC, host, want string) {
 		t.Helper()
 		if got := askQUIC(t, conn, host); got != want {

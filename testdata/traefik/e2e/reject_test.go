@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
 )
 
@@ -19,10 +20,7 @@ func raw(t *testing.T, from, host, request string) string {
 	config := tlsConfig(nil)
 	config.ServerName = host
 	config.NextProtos = []string{"http/1.1"}
-	answer, err := lab.RawHTTP(context.Background(), home.traefik.Addr("websecure"), from, config, strings.ReplaceAll(request, "HOST", host))
-	if err != nil {
-		t.Fatal(err)
-	}
+	answer := check.Must(lab.RawHTTP(context.Background(), home.traefik.Addr("websecure"), from, config, strings.ReplaceAll(request, "HOST", host)))(t)
 	return date.ReplaceAllString(answer, "date")
 }
 
@@ -51,10 +49,7 @@ func TestStatus404CantBeToldFromAnUnknownHost(t *testing.T) {
 	}
 	c := keep(t, lab.ClientOptions{From: "203.0.113.7", Target: home.traefik.Addr("websecure"), TLS: tlsConfig(nil), HTTP2: true})
 	overHTTP2 := func(host string) string {
-		response, err := c.Get("https://" + host + "/")
-		if err != nil {
-			t.Fatal(err)
-		}
+		response := check.Must(c.Get("https://" + host + "/"))(t)
 		response.Header.Del("Date")
 		return fmt.Sprint(response)
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
 )
 
@@ -24,10 +25,7 @@ func startRelayed(t *testing.T) *outpost {
 // relay runs nginx as on the VPS, and returns both addresses that it listens at.
 func relay(t *testing.T, traefik string) []string {
 	t.Helper()
-	addresses, err := lab.FreeAddresses(2)
-	if err != nil {
-		t.Fatal(err)
-	}
+	addresses := check.Must(lab.FreeAddresses(2))(t)
 	// The test's alone: by these two directives nginx takes the clients' public addresses, which they can't have here,
 	// from a PROXY header, as those of their connections.
 	const announced = " proxy_protocol;\n        set_real_ip_from 127.0.0.1;"
@@ -89,10 +87,7 @@ func TestARelayPassesNoHeaderOfTheClientsOn(t *testing.T) {
 		{"one", []string{phone}, "no handshake"},
 		{"two", []string{phone, phone}, "no handshake"},
 	} {
-		conn, err := net.Dial("tcp", nginx)
-		if err != nil {
-			t.Fatal(err)
-		}
+		conn := check.Must(net.Dial("tcp", nginx))(t)
 		defer conn.Close()
 		if err := conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
 			t.Fatal(err)
@@ -123,10 +118,7 @@ func TestBehindARelayThatHidesAddresses(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			o := startRelayed(t)
-			addresses, err := lab.FreeAddresses(1)
-			if err != nil {
-				t.Fatal(err)
-			}
+			addresses := check.Must(lab.FreeAddresses(1))(t)
 			listen := "TCP-LISTEN:" + addresses[0][strings.LastIndex(addresses[0], ":")+1:] + ",bind=127.0.0.1,reuseaddr,fork"
 			runProgram(t, "socat", addresses, "socat", listen, "TCP:"+o.Addr("websecure")+",bind="+row.relay)
 			walk(t,
@@ -136,10 +128,7 @@ func TestBehindARelayThatHidesAddresses(t *testing.T) {
 			)
 			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 			defer cancel()
-			line, err := o.Log().Wait(ctx, `msg="not learned"`, " ip="+row.relay+" ", "identity=cn:phone")
-			if err != nil {
-				t.Fatal(err)
-			}
+			line := check.Must(o.Log().Wait(ctx, `msg="not learned"`, " ip="+row.relay+" ", "identity=cn:phone"))(t)
 			inReadme(t, line)
 			if got := o.learned(t); len(got) != 0 {
 				t.Errorf("got learned %v, want none", got)
@@ -151,10 +140,7 @@ func TestBehindARelayThatHidesAddresses(t *testing.T) {
 // inReadme wants the readme to show what is the same in all lines of the log like this one: message and reason.
 func inReadme(t *testing.T, line string) {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join("..", "..", "..", "readme.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	data := check.Must(os.ReadFile(filepath.Join("..", "..", "..", "readme.md")))(t)
 	_, message, _ := strings.Cut(line, "msg=")
 	message, _, _ = strings.Cut(message, " middleware=")
 	_, reason, found := strings.Cut(line, " reason=")

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/config"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
 )
@@ -25,10 +26,7 @@ func (p *pocket) Put(_ string, session *tls.ClientSessionState) {
 // TestASessionProvesNothingElsewhere is about TLS sessions, which carry a client's certificate, when they are shown to
 // another host. Before 3.7.13, Traefik had one key for the sessions of all hosts over QUIC, and resumed them there.
 func TestASessionProvesNothingElsewhere(t *testing.T) {
-	foreign, err := home.stranger.Issue(lab.Leaf{CommonName: "phone"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	foreign := check.Must(home.stranger.Issue(lab.Leaf{CommonName: "phone"}))(t)
 	for _, row := range []struct {
 		name        string
 		certificate *tls.Certificate
@@ -75,10 +73,7 @@ func TestASessionProvesNothingElsewhere(t *testing.T) {
 
 // TestAnAuthorityThatIsNoLongerTrusted is about a reload that takes an authority out of the learner's options.
 func TestAnAuthorityThatIsNoLongerTrusted(t *testing.T) {
-	foreign, err := home.stranger.Issue(lab.Leaf{CommonName: "phone"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	foreign := check.Must(home.stranger.Issue(lab.Leaf{CommonName: "phone"}))(t)
 	for _, over := range []string{"QUIC", "TCP"} {
 		t.Run(over, func(t *testing.T) {
 			h := overQUIC(nil, nil)
@@ -117,10 +112,7 @@ func stays(t *testing.T, over, bind string, certificate *tls.Certificate) (ask f
 		c := keep(t, lab.ClientOptions{Local: bind, Target: home.traefik.Addr("quic"), TLS: tlsConfig(certificate), KeepAlive: true})
 		return func() string { return status(c, "ha") }
 	}
-	conn, err := caller{bind: bind, tls: tlsConfig(certificate), sni: "ha"}.dial(t)
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := check.Must(caller{bind: bind, tls: tlsConfig(certificate), sni: "ha"}.dial(t))(t)
 	return func() string { return askQUIC(t, conn, "ha") }
 }
 

@@ -8,16 +8,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
 )
 
 // onOpen asks a host for / on a connection that is open already.
 func onOpen(t *testing.T, c *lab.Client, host string) string {
 	t.Helper()
-	request, err := http.NewRequest(http.MethodGet, "https://"+host+".home.example/", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	request := check.Must(http.NewRequest(http.MethodGet, "https://"+host+".home.example/", nil))(t)
 	reused := false
 	trace := &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) { reused = info.Reused }}
 	response, err := c.Do(request.WithContext(httptrace.WithClientTrace(t.Context(), trace)))

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/config"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
 	"github.com/traefik/traefik/v3/pkg/config/dynamic"
@@ -77,10 +78,7 @@ func TestConflictingTLSOptions(t *testing.T) {
 			if row.more != nil {
 				configuration.HTTP.Routers["more"] = row.more
 			}
-			other, err := startSettled(t, configuration, row.change)
-			if err != nil {
-				t.Fatal(err)
-			}
+			other := check.Must(startSettled(t, configuration, row.change))(t)
 			at := func(host string, c lab.ClientOptions) string {
 				c.From, c.Target = "203.0.113.7", other.Addr("websecure")
 				response, err := keep(t, c).Get("https://" + host + ".home.example/")

@@ -8,9 +8,9 @@ import (
 	"strings"
 	"testing"
 
-	"go.yaml.in/yaml/v3"
-
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
+	"go.yaml.in/yaml/v3"
 )
 
 // spiffeHosts are those of the example, of learners first: as the certificate itself is needed there.
@@ -18,10 +18,7 @@ var spiffeHosts = []string{"home", "vault", "notes", "photos", "router"}
 
 func exampleText(t *testing.T, example string) string {
 	t.Helper()
-	data, err := os.ReadFile(script(t, example))
-	if err != nil {
-		t.Fatal(err)
-	}
+	data := check.Must(os.ReadFile(script(t, example)))(t)
 	return string(data)
 }
 
@@ -60,14 +57,8 @@ func atHome(t *testing.T, text, certFile, keyFile string) map[string]any {
 
 func TestIdentitiesOpenWhatTheyOpenInEnvoy(t *testing.T) {
 	dir := t.TempDir()
-	server, err := home.CA.Issue(lab.Leaf{CommonName: "example.com", DNSNames: []string{"*.example.com"}, Server: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, err := lab.KeyPEM(server)
-	if err != nil {
-		t.Fatal(err)
-	}
+	server := check.Must(home.CA.Issue(lab.Leaf{CommonName: "example.com", DNSNames: []string{"*.example.com"}, Server: true}))(t)
+	key := check.Must(lab.KeyPEM(server))(t)
 	certFile, keyFile := filepath.Join(dir, "server.pem"), filepath.Join(dir, "key.pem")
 	for file, pem := range map[string][]byte{certFile: lab.CertPEM(server), keyFile: key} {
 		if err := os.WriteFile(file, pem, 0o600); err != nil {
@@ -182,9 +173,6 @@ func (row spiffeRow) check(t *testing.T, from string, e envoy) {
 // at asks a host of the example from an address.
 func at(t *testing.T, from string, certificate *tls.Certificate, host string) int {
 	t.Helper()
-	response, err := client(t, from, certificate).Get("https://" + host + ".example.com/")
-	if err != nil {
-		t.Fatal(err)
-	}
+	response := check.Must(client(t, from, certificate).Get("https://" + host + ".example.com/"))(t)
 	return response.Status
 }

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
 )
 
@@ -50,15 +51,9 @@ func (s stepCA) step(t *testing.T, arguments ...string) string {
 // startStepCA makes a CA, and returns when it serves.
 func startStepCA(t *testing.T) stepCA {
 	t.Helper()
-	programs, err := lab.BuildStep(t.Context(), os.Stderr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	programs := check.Must(lab.BuildStep(t.Context(), os.Stderr))(t)
 	const host = "127.0.9.1" // not where others look for a free port
-	free, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	free := check.Must(net.Listen("tcp", net.JoinHostPort(host, "0")))(t)
 	s := stepCA{programs: programs, dir: t.TempDir()}
 	s.variables = []string{
 		"PATH=" + programs + string(filepath.ListSeparator) + os.Getenv("PATH"), "HOME=" + s.dir, "STEPPATH=", "LIFETIME=5m",

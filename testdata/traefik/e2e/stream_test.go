@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/gorilla/websocket"
-
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
 )
 
@@ -48,14 +48,8 @@ func TestStreamsPassAsTheyCome(t *testing.T) {
 	walk(t, step{"203.0.113.7", &home.Phone, "ha", "200"})
 	for _, http2 := range []bool{false, true} {
 		c := keep(t, lab.ClientOptions{From: "203.0.113.7", Target: home.traefik.Addr("websecure"), TLS: tlsConfig(nil), HTTP2: http2})
-		request, err := http.NewRequest(http.MethodGet, "https://photos.home.example/stream?paced", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		response, err := c.Open(request)
-		if err != nil {
-			t.Fatal(err)
-		}
+		request := check.Must(http.NewRequest(http.MethodGet, "https://photos.home.example/stream?paced", nil))(t)
+		response := check.Must(c.Open(request))(t)
 		defer response.Body.Close()
 		lines := bufio.NewScanner(response.Body)
 		for chunk := 1; chunk <= 5; chunk++ {
@@ -65,10 +59,7 @@ func TestStreamsPassAsTheyCome(t *testing.T) {
 			if chunk == 5 {
 				break
 			}
-			next, err := http.Get(home.backends["photos"].URL() + "/next")
-			if err != nil {
-				t.Fatal(err)
-			}
+			next := check.Must(http.Get(home.backends["photos"].URL() + "/next"))(t)
 			next.Body.Close()
 		}
 	}

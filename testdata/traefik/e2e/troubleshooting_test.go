@@ -28,14 +28,8 @@ type symptom struct {
 // symptoms reads the section, in which a line of the log is indented by six blanks.
 func symptoms(t *testing.T) []symptom {
 	t.Helper()
-	root, err := lab.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(filepath.Join(root, "readme.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	root := check.Must(lab.Root())(t)
+	text := check.Must(os.ReadFile(filepath.Join(root, "readme.md")))(t)
 	_, section, _ := strings.Cut(string(text), "\n## Troubleshooting\n")
 	section, _, _ = strings.Cut(section, "\n## ")
 	var found []symptom
@@ -125,10 +119,7 @@ var causes = map[string]func(t *testing.T) []string{
 		return nil
 	},
 	"The learner's host can't be connected to": func(t *testing.T) []string {
-		foreign, err := home.stranger.Issue(lab.Leaf{CommonName: "phone"})
-		if err != nil {
-			t.Fatal(err)
-		}
+		foreign := check.Must(home.stranger.Issue(lab.Leaf{CommonName: "phone"}))(t)
 		h := plain(nil, nil)
 		h.live(t)
 		refuses(t, nil, "tls: certificate required")
@@ -156,10 +147,7 @@ var causes = map[string]func(t *testing.T) []string{
 		configuration := h.dynamic(t)
 		configuration.HTTP.Routers["files2"].Rule = "HostRegexp(`^files[.]home[.]example$`)"
 		configuration.HTTP.Routers["files2"].TLS.Options = "verified"
-		other, err := startSettled(t, configuration, func(map[string]any) {})
-		if err != nil {
-			t.Fatal(err)
-		}
+		other := check.Must(startSettled(t, configuration, func(map[string]any) {}))(t)
 		for host, want := range map[string]string{"ha": "404", "files": "404", "photos": "403"} {
 			c := keep(t, lab.ClientOptions{From: "203.0.113.7", Target: other.Addr("websecure"), TLS: tlsConfig(&home.Phone)})
 			if got := status(c, host); got != want {
@@ -345,10 +333,7 @@ func unreachable(t *testing.T) map[string]any {
 // startWith starts a Traefik of its own with a section experimental, and a household in which files is for everybody.
 func startWith(t *testing.T, experimental map[string]any) (*lab.Traefik, error) {
 	t.Helper()
-	binary, err := lab.Build(t.Context(), os.Stderr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	binary := check.Must(lab.Build(t.Context(), os.Stderr))(t)
 	h := plain(nil, nil)
 	h.Routes[2].Middleware = ""
 	dir := t.TempDir()
@@ -365,10 +350,7 @@ func startWith(t *testing.T, experimental map[string]any) (*lab.Traefik, error) 
 // withoutPlugin runs a Traefik that can't load the plugin, and returns its log.
 func withoutPlugin(t *testing.T, experimental map[string]any) []string {
 	t.Helper()
-	other, err := startWith(t, experimental)
-	if err != nil {
-		t.Fatal(err)
-	}
+	other := check.Must(startWith(t, experimental))(t)
 	for host, want := range map[string]string{"ha": "404", "photos": "404", "files": "200"} {
 		c := keep(t, lab.ClientOptions{From: "203.0.113.7", Target: other.Addr("websecure"), TLS: tlsConfig(&home.Phone)})
 		if got := status(c, host); got != want {

@@ -6,22 +6,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
 )
 
 func TestNothingIsLearnedWithoutAVerifiedCertificate(t *testing.T) {
-	foreign, err := home.stranger.Issue(lab.Leaf{CommonName: "phone"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	selfMade, err := lab.NewCA("phone")
-	if err != nil {
-		t.Fatal(err)
-	}
-	selfSigned, err := selfMade.Issue(lab.Leaf{CommonName: "phone"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	foreign := check.Must(home.stranger.Issue(lab.Leaf{CommonName: "phone"}))(t)
+	selfMade := check.Must(lab.NewCA("phone"))(t)
+	selfSigned := check.Must(selfMade.Issue(lab.Leaf{CommonName: "phone"}))(t)
 	expired := issue(t, lab.Leaf{CommonName: "phone", NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(-time.Hour)})
 	forServers := issue(t, lab.Leaf{CommonName: "phone", Server: true})
 	const ( // the alerts with which the handshake fails

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/mitchellh/mapstructure"
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 	"github.com/traefik/paerser/file"
 	"github.com/traefik/yaegi/interp"
 	"github.com/traefik/yaegi/stdlib"
@@ -41,10 +42,7 @@ type manifest struct {
 // readManifest reads the manifest as the catalog does: all but testData as YAML, testData with Traefik's file decoder.
 func readManifest(t *testing.T) manifest {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join(root, ".traefik.yml"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	data := check.Must(os.ReadFile(filepath.Join(root, ".traefik.yml")))(t)
 	var m manifest
 	if err := yaml.Unmarshal(data, &m); err != nil {
 		t.Fatal(err)
@@ -111,10 +109,7 @@ func checkModule(goMod []byte, importPath string) error {
 }
 
 func TestCatalogChecksModule(t *testing.T) {
-	goMod, err := os.ReadFile(filepath.Join(root, "go.mod"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	goMod := check.Must(os.ReadFile(filepath.Join(root, "go.mod")))(t)
 	own := readManifest(t).Import
 	for _, c := range []struct {
 		name       string
@@ -144,14 +139,8 @@ func TestCatalogChecksModule(t *testing.T) {
 
 // Yaegi downloads nothing: what the plugin imports must be in vendor/.
 func TestCatalogFindsDependenciesVendored(t *testing.T) {
-	goMod, err := os.ReadFile(filepath.Join(root, "go.mod"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	mod, err := modfile.Parse("go.mod", goMod, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	goMod := check.Must(os.ReadFile(filepath.Join(root, "go.mod")))(t)
+	mod := check.Must(modfile.Parse("go.mod", goMod, nil))(t)
 	for _, require := range mod.Require {
 		if info, err := os.Stat(filepath.Join(root, "vendor", filepath.FromSlash(require.Mod.Path))); err != nil || !info.IsDir() {
 			t.Errorf("%s is not in vendor/: %v", require.Mod.Path, err)

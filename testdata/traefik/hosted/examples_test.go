@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 	"github.com/traefik/traefik/v3/cmd"
 	"github.com/traefik/traefik/v3/pkg/config/dynamic"
 	"github.com/traefik/traefik/v3/pkg/config/runtime"
@@ -92,14 +93,8 @@ func TestExamples(t *testing.T) {
 	files := recorder{examplesFolder(), map[string]bool{}}
 	for _, name := range slices.Concat(slices.Sorted(maps.Keys(readers)), slices.Sorted(maps.Keys(variants)), slices.Sorted(maps.Keys(certificateless))) {
 		t.Run(name, func(t *testing.T) {
-			e, err := readerOf(name)(files)
-			if err != nil {
-				t.Fatal(err)
-			}
-			configuration, err := verify(e)
-			if err != nil {
-				t.Fatal(err)
-			}
+			e := check.Must(readerOf(name)(files))(t)
+			configuration := check.Must(verify(e))(t)
 			shared := shareByOwnRedis(t, configuration)
 			if certificateless[name] == nil {
 				checkBehaviour(t, e, configuration)
@@ -128,10 +123,7 @@ func TestExamples(t *testing.T) {
 // checkWarning wants that people who copy an example read what it does not do.
 func checkWarning(t *testing.T, folder string) {
 	t.Helper()
-	names, err := fs.Glob(examplesFolder(), folder+"/*")
-	if err != nil {
-		t.Fatal(err)
-	}
+	names := check.Must(fs.Glob(examplesFolder(), folder+"/*"))(t)
 	const warning = "second lock, not a login: an address that is let in is shared by everybody behind the same NAT"
 	if !slices.ContainsFunc(names, func(name string) bool {
 		data, err := fs.ReadFile(examplesFolder(), name)
@@ -458,10 +450,7 @@ func TestMistakesInExamplesAreNoticed(t *testing.T) {
 		{"a trusted address that is none", "k3s", k3s, "198.51.100.0/24", "cdn.example.com", `parsing CIDR trusted IPs`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			data, err := fs.ReadFile(examplesFolder(), c.file)
-			if err != nil {
-				t.Fatal(err)
-			}
+			data := check.Must(fs.ReadFile(examplesFolder(), c.file))(t)
 			if !bytes.Contains(data, []byte(c.old)) {
 				t.Fatalf("%s has no %q", c.file, c.old)
 			}

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 	"github.com/pires/go-proxyproto"
 	"github.com/traefik/paerser/flag"
 	"github.com/traefik/traefik/v3/cmd"
@@ -193,10 +194,7 @@ func readK3sValues(files fs.FS) (values helmValues, err error) {
 // The entry point is Traefik's own, with the example's configuration; its trusted addresses are loopback ones here.
 func TestTheEntryPointOfK3sBelievesTheProxiesThatItNames(t *testing.T) {
 	const relay, cdn, stranger = "127.0.0.2", "127.0.0.3", "127.0.0.4"
-	values, err := readK3sValues(examplesFolder())
-	if err != nil {
-		t.Fatal(err)
-	}
+	values := check.Must(readK3sValues(examplesFolder()))(t)
 	for option, want := range map[*trusting]string{
 		&values.Ports.Websecure.ProxyProtocol:    "192.0.2.1",
 		&values.Ports.Websecure.ForwardedHeaders: "198.51.100.0/24",
@@ -207,24 +205,15 @@ func TestTheEntryPointOfK3sBelievesTheProxiesThatItNames(t *testing.T) {
 	}
 	values.Ports.Websecure.ProxyProtocol.TrustedIPs = []string{relay}
 	values.Ports.Websecure.ForwardedHeaders.TrustedIPs = []string{cdn}
-	static, err := values.static()
-	if err != nil {
-		t.Fatal(err)
-	}
+	static := check.Must(values.static())(t)
 	static.SetEffectiveConfiguration()
 	entryPoint := static.EntryPoints["websecure"]
 	pid := os.Getpid()
 	own := net.IPv4(127, byte(64+pid>>16&63), byte(pid>>8), byte(pid)) // an address that is this process's alone
 	entryPoint.Address = own.String() + ":8443"
 	gauge := metrics.NewVoidRegistry().OpenConnectionsGauge()
-	started, err := server.NewTCPEntryPoint(t.Context(), "websecure", entryPoint, nil, gauge)
-	if err != nil {
-		t.Fatal(err)
-	}
-	router, err := tcprouter.NewRouter(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	started := check.Must(server.NewTCPEntryPoint(t.Context(), "websecure", entryPoint, nil, gauge))(t)
+	router := check.Must(tcprouter.NewRouter(nil))(t)
 	router.SetHTTPHandler(http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
 		host, _, _ := net.SplitHostPort(req.RemoteAddr)
 		fmt.Fprint(rw, host, " ", req.Header.Get("X-Forwarded-For"))
@@ -257,15 +246,9 @@ func TestTheEntryPointOfK3sBelievesTheProxiesThatItNames(t *testing.T) {
 				return conn, err
 			}}
 			defer transport.CloseIdleConnections()
-			req, err := http.NewRequest(http.MethodGet, "http://"+entryPoint.Address, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
+			req := check.Must(http.NewRequest(http.MethodGet, "http://"+entryPoint.Address, nil))(t)
 			req.Header.Set("X-Forwarded-For", "198.51.100.7")
-			resp, err := transport.RoundTrip(req)
-			if err != nil {
-				t.Fatal(err)
-			}
+			resp := check.Must(transport.RoundTrip(req))(t)
 			defer resp.Body.Close()
 			if got, err := io.ReadAll(resp.Body); err != nil || string(got) != c.want {
 				t.Errorf("got %q (%v), want %q", got, err, c.want)

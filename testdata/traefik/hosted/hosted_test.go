@@ -67,10 +67,7 @@ func newBuilder(t *testing.T) *plugins.Builder {
 	if err := plugins.SetupLocalPlugins(local); err != nil {
 		t.Fatal(err)
 	}
-	builder, err := plugins.NewBuilder(nil, nil, local)
-	if err != nil {
-		t.Fatal(err)
-	}
+	builder := check.Must(plugins.NewBuilder(nil, nil, local))(t)
 	return builder
 }
 
@@ -100,10 +97,7 @@ func build(builder *plugins.Builder, options map[string]any, name string) (http.
 
 func mustBuild(t *testing.T, builder *plugins.Builder, options map[string]any, name string) http.Handler {
 	t.Helper()
-	handler, err := build(builder, options, name)
-	if err != nil {
-		t.Fatal(err)
-	}
+	handler := check.Must(build(builder, options, name))(t)
 	return handler
 }
 
@@ -138,10 +132,7 @@ func proof(t *testing.T, cn string) *tls.ConnectionState {
 	if state, ok := certificates.Load(cn); ok {
 		return state.(*tls.ConnectionState)
 	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := check.Must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(int64(len(cn)) + 7),
 		Subject:      pkix.Name{CommonName: cn},
@@ -149,14 +140,8 @@ func proof(t *testing.T, cn string) *tls.ConnectionState {
 		NotBefore:    time.Now().Add(-time.Hour),
 		NotAfter:     time.Now().Add(time.Hour),
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
+	der := check.Must(x509.CreateCertificate(rand.Reader, template, template, key.Public(), key))(t)
+	leaf := check.Must(x509.ParseCertificate(der))(t)
 	state := &tls.ConnectionState{
 		HandshakeComplete: true,
 		PeerCertificates:  []*x509.Certificate{leaf},
@@ -169,20 +154,14 @@ func proof(t *testing.T, cn string) *tls.ConnectionState {
 // events runs f, and returns what the handlers made in it log: what they write to the process's output.
 func events(t *testing.T, f func(read func() []string)) {
 	t.Helper()
-	file, err := os.CreateTemp(t.TempDir(), "stdout")
-	if err != nil {
-		t.Fatal(err)
-	}
+	file := check.Must(os.CreateTemp(t.TempDir(), "stdout"))(t)
 	defer file.Close()
 	stdout := os.Stdout
 	os.Stdout = file
 	defer func() { os.Stdout = stdout }()
 	seen := 0
 	f(func() []string {
-		data, err := os.ReadFile(file.Name())
-		if err != nil {
-			t.Fatal(err)
-		}
+		data := check.Must(os.ReadFile(file.Name()))(t)
 		lines := strings.Split(strings.TrimSpace(string(data[seen:])), "\n")
 		seen = len(data)
 		if lines[0] == "" {

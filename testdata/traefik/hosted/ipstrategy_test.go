@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 	"github.com/traefik/traefik/v3/pkg/config/dynamic"
 	"github.com/traefik/traefik/v3/pkg/middlewares/ipallowlist"
 )
@@ -137,10 +138,7 @@ type pair struct {
 func newPair(t *testing.T, sourceRange string, strategy *dynamic.IPStrategy) pair {
 	t.Helper()
 	config := dynamic.IPAllowList{SourceRange: []string{sourceRange}, IPStrategy: strategy}
-	reference, err := ipallowlist.New(context.Background(), service, config, "reference")
-	if err != nil {
-		t.Fatal(err)
-	}
+	reference := check.Must(ipallowlist.New(context.Background(), service, config, "reference"))(t)
 	return pair{reference, mustBuild(t, sharedBuilder(t), map[string]any{
 		"mode": "enforce", "store": "ipstrategy: nobody learns here", "sourceRange": []string{sourceRange}, "ipStrategy": options(strategy),
 	}, "enter")}

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/BurntSushi/toml"
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 	"github.com/traefik/traefik/v3/pkg/config/dynamic"
 	"github.com/traefik/traefik/v3/pkg/config/label"
 	"github.com/traefik/traefik/v3/pkg/provider/file"
@@ -51,10 +52,7 @@ var spellings = []spelling{
 		return fromFile(t, "dynamic.toml", buffer.String())
 	}},
 	{"Kubernetes", func(t *testing.T, _, text string) (map[string]any, error) {
-		data, err := json.Marshal(parseYAML(t, text))
-		if err != nil {
-			t.Fatal(err)
-		}
+		data := check.Must(json.Marshal(parseYAML(t, text)))(t)
 		// Traefik's Kubernetes provider decodes plugin options with encoding/json: all numbers are float64.
 		var options dynamic.PluginConf
 		return options, json.Unmarshal(data, &options)
@@ -350,10 +348,7 @@ func TestOptionsComeOutTheSameHoweverTheyAreWritten(t *testing.T) {
 					}
 					labels, text = complete(labels, text, "mode", mode)
 					labels, text = complete(labels, text, "store", "STORE")
-					options, err := s.decode(t, strings.ReplaceAll(labels, "STORE", store), "{"+strings.ReplaceAll(text, "STORE", store)+"}")
-					if err != nil {
-						t.Fatal(err)
-					}
+					options := check.Must(s.decode(t, strings.ReplaceAll(labels, "STORE", store), "{"+strings.ReplaceAll(text, "STORE", store)+"}"))(t)
 					handlers[handler] = options
 				}
 				got := replay(t, handlers, c.want)

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
@@ -23,10 +24,7 @@ import (
 // fromYAML makes a handler of options written in Traefik's YAML, to show that they can be.
 func fromYAML(t *testing.T, builder *plugins.Builder, format string, args ...any) http.Handler {
 	t.Helper()
-	options, err := fromFile(t, "dynamic.yml", "http: {middlewares: {m: {plugin: {"+pluginName+": {"+fmt.Sprintf(format, args...)+"}}}}}")
-	if err != nil {
-		t.Fatal(err)
-	}
+	options := check.Must(fromFile(t, "dynamic.yml", "http: {middlewares: {m: {plugin: {"+pluginName+": {"+fmt.Sprintf(format, args...)+"}}}}}"))(t)
 	return mustBuild(t, builder, options, "m@file")
 }
 
@@ -111,10 +109,7 @@ func TestMetrics(t *testing.T) {
 	builder := newBuilder(t)
 	const odd, plain, unused = "a \"store\", \\n C:\\\nof two\tlines {x=\"ü\"} \u2028# \r.", "plain", "unused"
 	quoted := func(text string) string { // JSON is YAML
-		data, err := json.Marshal(text)
-		if err != nil {
-			t.Fatal(err)
-		}
+		data := check.Must(json.Marshal(text))(t)
 		return string(data)
 	}
 	folder := filepath.Join(t.TempDir(), "state")

@@ -9,14 +9,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 )
 
 func readme(t *testing.T) string {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join(root, "readme.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	data := check.Must(os.ReadFile(filepath.Join(root, "readme.md")))(t)
 	return string(data)
 }
 
@@ -45,10 +44,7 @@ func TestEverySnippetOfTheReadmeStandsInAnExample(t *testing.T) {
 }
 
 func TestTheReadmeClaimsTheTraefikThatIsTested(t *testing.T) {
-	data, err := os.ReadFile(filepath.Join(root, "testdata/traefik/go.mod"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	data := check.Must(os.ReadFile(filepath.Join(root, "testdata/traefik/go.mod")))(t)
 	tested := regexp.MustCompile(`github.com/traefik/traefik/v3 v(\S+)`).FindStringSubmatch(string(data))
 	claimed := regexp.MustCompile(`Tested with Traefik (\d+\.\d+\.\d+)`).FindStringSubmatch(readme(t))
 	if tested == nil || claimed == nil || tested[1] != claimed[1] {

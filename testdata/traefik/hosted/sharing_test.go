@@ -9,12 +9,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/redis"
 	"github.com/traefik/traefik/v3/pkg/config/dynamic"
 	"github.com/traefik/traefik/v3/pkg/config/runtime"
 	"github.com/traefik/traefik/v3/pkg/server/middleware"
 	"github.com/traefik/traefik/v3/pkg/server/provider"
-
-	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/redis"
 )
 
 // redisPassword is the one in examples/redis/redis.conf.
@@ -119,17 +119,11 @@ func TestWhereThePasswordMayComeFrom(t *testing.T) {
 		{"a variable in Kubernetes stays as it is", readKubernetesRedis, cluster, secret, "${MTLSALLOWLIST_REDIS_PASSWORD}", "${MTLSALLOWLIST_REDIS_PASSWORD}"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			data, err := fs.ReadFile(examplesFolder(), c.file)
-			if err != nil {
-				t.Fatal(err)
-			}
+			data := check.Must(fs.ReadFile(examplesFolder(), c.file))(t)
 			if !bytes.Contains(data, []byte(c.old)) {
 				t.Fatalf("%s has no %q", c.file, c.old)
 			}
-			e, err := c.read(edited{examplesFolder(), c.file, bytes.ReplaceAll(data, []byte(c.old), []byte(c.new))})
-			if err != nil {
-				t.Fatal(err)
-			}
+			e := check.Must(c.read(edited{examplesFolder(), c.file, bytes.ReplaceAll(data, []byte(c.old), []byte(c.new))}))(t)
 			shared := 0
 			for _, configuration := range e.dynamic {
 				for name, m := range configuration.HTTP.Middlewares {

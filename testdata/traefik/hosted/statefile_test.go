@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 	"github.com/traefik/traefik/v3/pkg/plugins"
 )
 
@@ -57,10 +58,7 @@ func TestStateFileOutlivesARestart(t *testing.T) {
 			t.Run(mode+"/"+s.name, func(t *testing.T) {
 				store := "statefile " + mode + " " + s.name
 				file := filepath.Join(t.TempDir(), "state.json")
-				learn, err := s.decode(t, "mode="+mode+"; store="+store+"; stateFile="+file, "{mode: "+mode+", store: "+store+", stateFile: '"+file+"'}")
-				if err != nil {
-					t.Fatal(err)
-				}
+				learn := check.Must(s.decode(t, "mode="+mode+"; store="+store+"; stateFile="+file, "{mode: "+mode+", store: "+store+", stateFile: '"+file+"'}"))(t)
 				enter := map[string]any{"mode": "enforce", "store": store, "identities": "dns:phone.lan"} // which isn't the canonical name
 
 				events(t, func(read func() []string) {
@@ -137,18 +135,12 @@ func TestStateFileMayBeMovedByAReload(t *testing.T) {
 	learner := func(ctx context.Context, name, file string) (http.Handler, error) {
 		t.Helper()
 		options := map[string]any{"mode": "learn", "store": store, "stateFile": filepath.Join(folder, file)}
-		constructor, err := builder.Build(pluginName, options, name)
-		if err != nil {
-			t.Fatal(err)
-		}
+		constructor := check.Must(builder.Build(pluginName, options, name))(t)
 		return constructor(ctx, service)
 	}
 	events(t, func(func() []string) {
 		ctx, reload := context.WithCancel(context.Background())
-		before, err := learner(ctx, "a@docker", "old.json")
-		if err != nil {
-			t.Fatal(err)
-		}
+		before := check.Must(learner(ctx, "a@docker", "old.json"))(t)
 		status(before, "203.0.113.7:1", nil, proof(t, "phone"))
 		if _, err := learner(ctx, "b@docker", "new.json"); err == nil || !strings.Contains(err.Error(), `for middleware "a@docker": a store has one file`) {
 			t.Errorf("two files at once: got %v, want a fault", err)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 	"github.com/traefik/traefik/v3/pkg/config/dynamic"
 	"github.com/traefik/traefik/v3/pkg/config/runtime"
 	"github.com/traefik/traefik/v3/pkg/provider/docker"
@@ -92,10 +93,7 @@ func TestWhoMayDefineAMiddlewareMayOpenEveryStore(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			p := &crd.Provider{Endpoint: server.URL, Namespaces: row.namespaces, AllowCrossNamespace: false, AllowEmptyServices: true}
-			configuration, err := provided(p)
-			if err != nil {
-				t.Fatal(err)
-			}
+			configuration := check.Must(provided(p))(t)
 			wantOpened(t, handlersOf(t, "kubernetescrd", configuration), row.hosts)
 		})
 	}
@@ -218,10 +216,7 @@ func TestWhoMayWriteALabelMayOpenEveryStore(t *testing.T) {
 			if err := p.Init(); err != nil {
 				t.Fatal(err)
 			}
-			configuration, err := provided(p)
-			if err != nil {
-				t.Fatal(err)
-			}
+			configuration := check.Must(provided(p))(t)
 			wantOpened(t, handlersOf(t, "docker", configuration), row.hosts)
 		})
 	}

@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 )
 
 const (
@@ -34,10 +36,7 @@ func newGeneration(t *testing.T, plugin *Plugin) *generation {
 	t.Helper()
 	handler := func(options map[string]any) http.Handler {
 		t.Helper()
-		h, err := plugin.Handler(service, options, "concurrent")
-		if err != nil {
-			t.Fatal(err)
-		}
+		h := check.Must(plugin.Handler(service, options, "concurrent"))(t)
 		return h
 	}
 	g := &generation{
@@ -56,10 +55,7 @@ func newGeneration(t *testing.T, plugin *Plugin) *generation {
 func TestNoGrantIsLostByManyAtOnce(t *testing.T) {
 	silence(t)
 	for range 3 {
-		plugin, err := Load("github.com/mtlsallowlist/mtlsallowlist", "../../..")
-		if err != nil {
-			t.Fatal(err)
-		}
+		plugin := check.Must(Load("github.com/mtlsallowlist/mtlsallowlist", "../../.."))(t)
 		runClients(t, plugin)
 	}
 }
@@ -139,10 +135,7 @@ func verified(cn string) *tls.ConnectionState {
 // silence keeps the plugin's log out of the way, which goes to the process's own output.
 func silence(t *testing.T) {
 	t.Helper()
-	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	null := check.Must(os.OpenFile(os.DevNull, os.O_WRONLY, 0))(t)
 	stdout := os.Stdout
 	os.Stdout = null
 	t.Cleanup(func() {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/redis"
 )
 
@@ -90,10 +91,7 @@ func TestReplicasShareAtOnce(t *testing.T) {
 	server := redis.Start(t)
 	all := []*replica{}
 	for range replicas {
-		plugin, err := Load("github.com/mtlsallowlist/mtlsallowlist", "../../..")
-		if err != nil {
-			t.Fatal(err)
-		}
+		plugin := check.Must(Load("github.com/mtlsallowlist/mtlsallowlist", "../../.."))(t)
 		all = append(all, &replica{t: t, plugin: plugin, address: server.Address})
 	}
 	done := make(chan struct{})

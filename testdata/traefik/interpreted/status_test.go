@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 )
 
 // TestStateAndStatusAtOnce has the first requests of all kinds come at once, with a state file: with -race it shows
@@ -14,15 +16,9 @@ import (
 func TestStateAndStatusAtOnce(t *testing.T) {
 	silence(t)
 	for range 3 {
-		plugin, err := Load("github.com/mtlsallowlist/mtlsallowlist", "../../..")
-		if err != nil {
-			t.Fatal(err)
-		}
+		plugin := check.Must(Load("github.com/mtlsallowlist/mtlsallowlist", "../../.."))(t)
 		handler := func(options map[string]any) http.Handler {
-			h, err := plugin.Handler(service, options, "household")
-			if err != nil {
-				t.Fatal(err)
-			}
+			h := check.Must(plugin.Handler(service, options, "household"))(t)
 			return h
 		}
 		path := filepath.Join(t.TempDir(), "state.json")

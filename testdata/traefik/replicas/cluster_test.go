@@ -23,10 +23,7 @@ func startCluster(t *testing.T) []*redis.Server {
 	t.Helper()
 	nodes, addresses := []*redis.Server{}, []string{}
 	for range 6 {
-		bus, err := lab.FreeAddresses(1)
-		if err != nil {
-			t.Fatal(err)
-		}
+		bus := check.Must(lab.FreeAddresses(1))(t)
 		_, port, _ := net.SplitHostPort(bus[0])
 		node := redis.Start(t, "--cluster-enabled", "yes", "--cluster-node-timeout", "500", "--cluster-port", port, "--repl-diskless-sync-delay", "0")
 		nodes, addresses = append(nodes, node), append(addresses, node.Address)

@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
 )
 
 // A relay stands between Traefik and Redis.
@@ -17,10 +19,7 @@ type relay struct {
 
 func startRelay(t *testing.T, target string, lag time.Duration) *relay {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	listener := check.Must(net.Listen("tcp", "127.0.0.1:0"))(t)
 	t.Cleanup(func() { _ = listener.Close() })
 	r := &relay{listener: listener, target: target, lag: lag}
 	go r.accept()

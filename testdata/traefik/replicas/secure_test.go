@@ -26,18 +26,12 @@ var leastCommands = []string{
 
 func TestTLSWithAClientCertificateAndTheLeastRules(t *testing.T) {
 	dir := t.TempDir()
-	ca, err := lab.NewCA("Redis CA")
-	if err != nil {
-		t.Fatal(err)
-	}
+	ca := check.Must(lab.NewCA("Redis CA"))(t)
 	for name, leaf := range map[string]lab.Leaf{
 		"redis":   {CommonName: "redis", IPs: []net.IP{net.IPv4(127, 0, 0, 1)}, Server: true},
 		"traefik": {CommonName: "traefik"},
 	} {
-		certificate, err := ca.Issue(leaf)
-		if err != nil {
-			t.Fatal(err)
-		}
+		certificate := check.Must(ca.Issue(leaf))(t)
 		if err := lab.WriteCertificates(dir, name, ca, certificate); err != nil {
 			t.Fatal(err)
 		}
@@ -194,10 +188,7 @@ type ear struct {
 
 func startEar(t *testing.T) *ear {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	listener := check.Must(net.Listen("tcp", "127.0.0.1:0"))(t)
 	e := &ear{Listener: listener}
 	t.Cleanup(func() { _ = e.Close() })
 	go func() {
@@ -234,14 +225,8 @@ func (e *ear) forget() {
 // TestRedisIsNotTrusted has Traefiks refuse a server, or be refused, and go on alone.
 func TestRedisIsNotTrusted(t *testing.T) {
 	dir := t.TempDir()
-	ca, err := lab.NewCA("Redis CA")
-	if err != nil {
-		t.Fatal(err)
-	}
-	certificate, err := ca.Issue(lab.Leaf{CommonName: "redis", DNSNames: []string{"redis.example"}, Server: true})
-	if err != nil {
-		t.Fatal(err)
-	}
+	ca := check.Must(lab.NewCA("Redis CA"))(t)
+	certificate := check.Must(ca.Issue(lab.Leaf{CommonName: "redis", DNSNames: []string{"redis.example"}, Server: true}))(t)
 	if err := lab.WriteCertificates(dir, "redis", ca, certificate); err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/mtlsallowlist/mtlsallowlist/internal/clocks"
 	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/option"
 )
 
 // maxGrantsPerIP bounds how many identities may hold a grant for one IP: an office behind one address fits,
@@ -17,6 +19,9 @@ const maxGrantsPerIP = 100
 // maxCertificates bounds how many certificates of one identity hold a grant for one IP: a few devices of one name fit, and
 // certificates that are renewed every hour don't pile up.
 const maxCertificates = 4
+
+// maxShared is how many IPs a store takes over from other replicas if it has no learner, whose maxIPs it would go by.
+const maxShared = 100_000
 
 // limits are those of the learner that takes a proof.
 type limits struct {
@@ -37,28 +42,41 @@ func (l limits) maxTombstones() int {
 	return l.maxIPs * maxGrantsPerIP
 }
 
-// An allowlist is a bounded set of grants. It is not safe for concurrent use, and takes the time from
-// its caller. Expired grants let nobody in from the moment they expire, and are removed with the next add.
+// terms are how the learner that was made last learns. What comes from elsewhere is applied by them, too.
+type terms struct {
+	learner      bool // there was one
+	limits       limits
+	allowPrivate bool
+	restoring    bool // grants keep the lifetime that they have: another learner of the store may have another one
+}
+
+// noTerms are those of a store without a learner.
+var noTerms = terms{limits: limits{ttl: option.MaxDuration, maxIPs: maxShared}, allowPrivate: true}
+
+// An allowlist is a bounded set of grants and tombstones. It is not safe for concurrent use, and takes the time from its
+// caller. Expired grants let nobody in from the moment they expire, and are removed with the next change.
 type allowlist struct {
+	clocks.Timeline
 	addresses  map[netip.Prefix]*address
 	recency    *list.List            // of *address, the least recently proved first
 	identities map[string]*list.List // of *address by identity name, the least recently proved first; nil: not indexed
 	placed     *list.Element         // in recency: that of the address that was put in order last; nil: it is gone
-	due        dueGrants
-	made       int  // how many grants were ever made
-	claims     int  // how many there are, those of an identity for an address counted as one
-	stamped    bool // whether grants have stamps
+	due        deadlines
+	tombstones *tombstones
+	claims     int // grants, those of an identity for an address counted as one
 }
 
 func newAllowlist() *allowlist {
 	return &allowlist{
-		addresses: map[netip.Prefix]*address{},
-		recency:   list.New(),
+		Timeline:   clocks.NewTimeline(),
+		addresses:  map[netip.Prefix]*address{},
+		recency:    list.New(),
+		tombstones: newTombstones(),
 	}
 }
 
 // find returns a grant that an identity that who matches holds for ip at now; nil if there is none.
-func (l *allowlist) find(ip netip.Prefix, who identity.Patterns, now moment) *grant {
+func (l *allowlist) find(ip netip.Prefix, who identity.Patterns, now clocks.Moment) *grant {
 	a := l.addresses[ip]
 	if a == nil {
 		return nil
@@ -71,27 +89,13 @@ func (l *allowlist) find(ip netip.Prefix, who identity.Patterns, now moment) *gr
 	return nil
 }
 
-// add records that id gave its proof at ip. It returns the grant, whether the identity had none for ip, or none by a
-// certificate as new, and the grants that had to go because of the limits.
-func (l *allowlist) add(ip netip.Prefix, id identity.Identity, limits limits, now moment) (g *grant, learned, newer bool, evicted []*grant) {
-	l.removeExpired(now)
-	a := l.addressFor(ip, limits)
-	g = a.grantOf(id)
-	if g == nil {
-		others := a.grantsOf(id.Name())
-		learned = len(others) == 0
-		newer = true
-		for _, other := range others {
-			newer = newer && id.Issued > other.identity.Issued
-		}
-		g = &grant{address: a, identity: id, learned: now}
-		l.insert(g, now+limits.ttl)
+// grantOf returns the grant of an identity, by the same certificate, for ip; nil if there is none.
+func (l *allowlist) grantOf(ip netip.Prefix, id identity.Identity) *grant {
+	a := l.addresses[ip]
+	if a == nil {
+		return nil
 	}
-	g.identity.Issued = id.Issued // a state file doesn't tell it
-	if !l.renew(g, limits, now) {
-		evicted = l.evict(a, g, limits)
-	}
-	return g, learned, newer, evicted
+	return a.grantOf(id)
 }
 
 // addressFor returns the address with that IP, which may be new, for a grant by those limits.
@@ -108,7 +112,7 @@ func (l *allowlist) addressFor(ip netip.Prefix, limits limits) *address {
 	return a
 }
 
-func (l *allowlist) insert(g *grant, due moment) {
+func (l *allowlist) insert(g *grant) {
 	if len(g.address.grantsOf(g.identity.Name())) == 0 {
 		l.claims++
 	}
@@ -116,59 +120,23 @@ func (l *allowlist) insert(g *grant, due moment) {
 	if l.identities != nil {
 		l.index(g)
 	}
-	g.due = due
 	heap.Push(&l.due, g)
-	l.made++
 }
 
-// age has all grants be older by d, and whoever remembers one, or a proof for it, ask again.
-func (l *allowlist) age(d time.Duration) {
-	for _, a := range l.addresses {
-		for i, old := range a.grants {
-			g := &grant{}
-			*g = *old
-			g.learned -= d
-			g.proved -= d
-			g.expires -= d
-			g.due -= d
-			a.grants[i] = g
-			l.due[g.position] = g
-			old.expires = over
-		}
-	}
-}
-
-// renew makes g the grant that was proved last, and reports whether there is nothing to evict.
-func (l *allowlist) renew(g *grant, limits limits, now moment) bool {
-	l.recency.MoveToBack(g.address.recency)
-	if g.own != nil {
-		g.own.MoveToBack(g.byIdentity)
-	}
-	if l.stamped {
-		g.stamp = maxStamp // it is the last; whoever calls dates it
-	}
-	g.proved = now
-	g.expires = now + limits.ttl
-	if g.expires < g.due {
-		g.due = g.expires
-		heap.Fix(&l.due, g.position)
-	}
-	return len(l.addresses) <= limits.maxIPs && len(g.address.grants) <= maxCertificates &&
-		(limits.maxIPsPerIdentity == 0 || g.own.Len() <= limits.maxIPsPerIdentity)
-}
-
-// evict removes the least recently proved grants beyond the limits, but never proved, the one of this moment.
-func (l *allowlist) evict(a *address, proved *grant, limits limits) (evicted []*grant) {
-	if own := a.grantsOf(proved.identity.Name()); len(own) > maxCertificates {
-		evicted = append(evicted, l.removed(earliest(own, proved)))
+// evict removes the least recently proved grants beyond the limits, but never spared. Only the address and the identity of g
+// can have too many.
+func (l *allowlist) evict(g, spared *grant, limits limits) (evicted []*grant) {
+	a := g.address
+	if own := a.grantsOf(g.identity.Name()); len(own) > maxCertificates {
+		evicted = append(evicted, l.removed(earliest(own, spared)))
 	}
 	if len(a.grants) > maxGrantsPerIP {
-		evicted = append(evicted, l.removed(earliest(a.grants, proved)))
+		evicted = append(evicted, l.removed(earliest(a.grants, spared)))
 	}
-	for limits.maxIPsPerIdentity > 0 && proved.own.Len() > limits.maxIPsPerIdentity {
-		oldest := proved.own.Front().Value.(*address)
-		for _, g := range oldest.grantsOf(proved.identity.Name()) {
-			evicted = append(evicted, l.removed(g))
+	for limits.maxIPsPerIdentity > 0 && g.own.Len() > limits.maxIPsPerIdentity {
+		oldest := g.own.Front().Value.(*address)
+		for _, other := range oldest.grantsOf(g.identity.Name()) {
+			evicted = append(evicted, l.removed(other))
 		}
 	}
 	for l.recency.Len() > limits.maxIPs {
@@ -180,8 +148,13 @@ func (l *allowlist) evict(a *address, proved *grant, limits limits) (evicted []*
 	return evicted
 }
 
+func (l *allowlist) removed(g *grant) *grant {
+	l.remove(g)
+	return g
+}
+
 func (l *allowlist) remove(g *grant) {
-	g.expires = over
+	g.expires = ended
 	a := g.address
 	kept := a.grants[:0]
 	for _, other := range a.grants {
@@ -191,7 +164,7 @@ func (l *allowlist) remove(g *grant) {
 	}
 	a.grants[len(kept)] = nil
 	a.grants = kept
-	heap.Remove(&l.due, g.position)
+	heap.Remove(&l.due, int(g.position))
 	if len(kept) == 0 {
 		l.recency.Remove(a.recency)
 		delete(l.addresses, a.ip)
@@ -220,9 +193,37 @@ func (l *allowlist) remove(g *grant) {
 	}
 }
 
-func (l *allowlist) removed(g *grant) *grant {
-	l.remove(g)
-	return g
+// removeExpired removes the grants and tombstones that have expired at now, at most so many grants; 0: all. A renewal doesn't
+// move its grant in the heap; a grant that falls due before it expires is put back for then, at most once per lifetime.
+func (l *allowlist) removeExpired(now clocks.Moment, most int) {
+	for n := 0; len(l.due) > 0 && l.due[0].due <= now && (most == 0 || n < most); n++ {
+		g := l.due[0]
+		if now < g.expires {
+			g.due = g.expires
+			heap.Fix(&l.due, 0)
+		} else {
+			l.remove(g)
+		}
+	}
+	l.tombstones.removeExpired(now)
+}
+
+// age has all grants be older by d, and whoever remembers one, or a proof for it, ask again.
+func (l *allowlist) age(d time.Duration) {
+	for _, a := range l.addresses {
+		for i, old := range a.grants {
+			g := &grant{}
+			*g = *old
+			g.learned -= d
+			g.proved -= d
+			g.expires -= d
+			g.due -= d
+			a.grants[i] = g
+			l.due[g.position] = g
+			old.expires = ended
+		}
+	}
+	l.tombstones.age(d)
 }
 
 // selected returns the grants of the addresses in ips and of the identity with that name among its names. The zero ips
@@ -234,54 +235,4 @@ func (l *allowlist) selected(ips netip.Prefix, name string) (selected []*grant) 
 		}
 	}
 	return selected
-}
-
-// restore puts back a grant for ip, which was proved before all that are here, and reports whether it could: it must
-// not have expired, nor be here already, and nothing makes room for it.
-func (l *allowlist) restore(ip netip.Prefix, g *grant, limits limits, now moment) bool {
-	if limits.maxIPsPerIdentity > 0 && l.identities == nil {
-		l.indexIdentities()
-	}
-	name := g.identity.Name()
-	a := l.addresses[ip]
-	own := l.identities[name]
-	others := 0
-	if a != nil {
-		others = len(a.grantsOf(name))
-	}
-	switch {
-	case g.expires <= now:
-		return false
-	case a == nil && len(l.addresses) >= limits.maxIPs:
-		return false
-	case a != nil && (len(a.grants) >= maxGrantsPerIP || others >= maxCertificates || a.grantOf(g.identity) != nil):
-		return false
-	case limits.maxIPsPerIdentity > 0 && others == 0 && own != nil && own.Len() >= limits.maxIPsPerIdentity:
-		return false
-	}
-	if a == nil {
-		a = &address{ip: ip}
-		a.recency = l.recency.PushFront(a)
-		l.addresses[ip] = a
-	}
-	g.address = a
-	l.insert(g, g.expires)
-	if g.own != nil && others == 0 {
-		g.own.MoveToFront(g.byIdentity)
-	}
-	return true
-}
-
-// removeExpired removes the grants that have expired at now. A renewal doesn't move its grant in the
-// heap; a grant that falls due before it expires is put back for then, at most once per lifetime.
-func (l *allowlist) removeExpired(now moment) {
-	for len(l.due) > 0 && l.due[0].due <= now {
-		g := l.due[0]
-		if now < g.expires {
-			g.due = g.expires
-			heap.Fix(&l.due, 0)
-		} else {
-			l.remove(g)
-		}
-	}
 }

@@ -10,12 +10,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mtlsallowlist/mtlsallowlist/internal/change"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/clocks"
 	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/option"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/wording"
 )
 
 // at is the moment of a time.
-func at(t time.Time) moment {
-	return t.Sub(epoch)
+func at(t time.Time) clocks.Moment {
+	return t.Sub(clocks.Epoch)
 }
 
 func named(name string) identity.Identity {
@@ -101,7 +105,7 @@ func TestAllowlistKeepsWhatIsProvedLast(t *testing.T) {
 				}
 				limits.ttl = ttl
 			}
-			l.add(ipOf(part[0]), named(part[1]), limits, at(now))
+			add(l, ipOf(part[0]), named(part[1]), limits, at(now))
 		}
 		if got := holders(l, now.Add(time.Nanosecond)); got != row.want {
 			t.Errorf("%s: got %q, want %q", row.name, got, row.want)
@@ -111,7 +115,7 @@ func TestAllowlistKeepsWhatIsProvedLast(t *testing.T) {
 
 func TestGrantEndsToTheNanosecond(t *testing.T) {
 	l := newAllowlist()
-	l.add(ipOf("A"), named("p"), limits{time.Hour, 10, 0}, at(t0))
+	add(l, ipOf("A"), named("p"), limits{time.Hour, 10, 0}, at(t0))
 	for _, row := range []struct {
 		name string
 		at   time.Time
@@ -143,7 +147,7 @@ func TestAddTellsWhatIsNewAndWhatHadToGo(t *testing.T) {
 		{"another IP is, and evicts", "B", t0.Add(2 * time.Minute), true, "A"},
 		{"a proof after the end is learned again, and evicts nothing", "B", t0.Add(3 * time.Hour), true, ""},
 	} {
-		_, learned, _, gone := l.add(ipOf(row.ip), named("p"), limit, at(row.at))
+		_, learned, _, gone := add(l, ipOf(row.ip), named("p"), limit, at(row.at))
 		evicted := ""
 		for _, g := range gone {
 			evicted += string(g.address.ip.Addr().AsSlice()[3:])
@@ -176,7 +180,7 @@ func TestAddTellsWhichCertificatesAreNew(t *testing.T) {
 		by := func(letter string, issued int64) identity.Identity {
 			return identity.Identity{Names: []string{"cn:phone", identity.ByFingerprint + letter}, Issued: issued}
 		}
-		if row.restored != "" && !l.restore(ipOf("A"), &grant{identity: by(row.restored, 0), expires: now + limit.ttl}, limit, now) {
+		if row.restored != "" && !putBack(l, ipOf("A"), &grant{identity: by(row.restored, 0), proved: now, expires: now + limit.ttl}, limit, now) {
 			t.Fatalf("%s: not restored", row.name)
 		}
 		told := []string{}
@@ -185,7 +189,7 @@ func TestAddTellsWhichCertificatesAreNew(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			g, learned, newer, _ := l.add(ipOf("A"), by(proof[:1], issued), limit, now)
+			g, learned, newer, _ := add(l, ipOf("A"), by(proof[:1], issued), limit, now)
 			if learned || newer {
 				told = append(told, proof[:1])
 			}
@@ -202,7 +206,7 @@ func TestAddTellsWhichCertificatesAreNew(t *testing.T) {
 func TestIdentitiesBehindOneIPAreBounded(t *testing.T) {
 	l := newAllowlist()
 	for i := 0; i < maxGrantsPerIP+10; i++ {
-		l.add(ipOf("A"), named(fmt.Sprint("p", i)), limits{time.Hour, 10, 0}, at(t0)+moment(i))
+		add(l, ipOf("A"), named(fmt.Sprint("p", i)), limits{time.Hour, 10, 0}, at(t0)+clocks.Moment(i))
 	}
 	a := l.addresses[ipOf("A")]
 	if got := len(a.grants); got != maxGrantsPerIP {
@@ -214,7 +218,7 @@ func TestIdentitiesBehindOneIPAreBounded(t *testing.T) {
 	last := a.grantOf(named("p10")).proved
 	for i := 0; i < 10; i++ {
 		name := fmt.Sprint("late", i)
-		if l.add(ipOf("A"), named(name), limits{time.Hour, 10, 0}, last); a.grantOf(named(name)) == nil {
+		if add(l, ipOf("A"), named(name), limits{time.Hour, 10, 0}, last); a.grantOf(named(name)) == nil {
 			t.Fatalf("the grant just proved went, because others have the same time")
 		}
 	}
@@ -235,7 +239,7 @@ func TestAllowlistStaysWhole(t *testing.T) {
 		now = now.Add(time.Duration(1 + random.Intn(60)))
 		ip, id := string(rune('A'+random.Intn(12))), string(rune('p'+random.Intn(4)))
 		limit := limits{time.Duration(50 + random.Intn(3)*400), 1 + random.Intn(8), random.Intn(4)}
-		l.add(ipOf(ip), named(id), limit, at(now))
+		add(l, ipOf(ip), named(id), limit, at(now))
 
 		kept := []plain{}
 		for _, g := range model {
@@ -295,7 +299,7 @@ func TestAllowlistStaysWhole(t *testing.T) {
 			t.Fatalf("step %d: %d grants are due, want %d", step, len(l.due), len(model))
 		}
 	}
-	l.removeExpired(at(now.Add(time.Hour)))
+	l.removeExpired(at(now.Add(time.Hour)), 0)
 	if len(l.addresses)+len(l.identities)+len(l.due)+l.recency.Len() != 0 {
 		t.Errorf("something is left when everything has expired")
 	}
@@ -304,7 +308,7 @@ func TestAllowlistStaysWhole(t *testing.T) {
 func TestWhatIsGoneIsNotHeldInMemory(t *testing.T) {
 	l := newAllowlist()
 	for i := 0; i < 8; i++ {
-		l.add(ipOf("A"), named(fmt.Sprint("p", i)), limits{time.Hour, 1, 0}, at(t0))
+		add(l, ipOf("A"), named(fmt.Sprint("p", i)), limits{time.Hour, 1, 0}, at(t0))
 	}
 	a := l.addresses[ipOf("A")]
 	l.remove(a.grantOf(named("p7")))
@@ -314,6 +318,575 @@ func TestWhatIsGoneIsNotHeldInMemory(t *testing.T) {
 			if (g != nil) != (i < 6) {
 				t.Errorf("place %d of 6 that are left holds %v", i, g)
 			}
+		}
+	}
+}
+
+// lettersOf are those of the grants' IPs with the identities' names, in the order given.
+func lettersOf(grants []*grant) string {
+	texts := []string{}
+	for _, g := range grants {
+		texts = append(texts, letterOf(g.address.ip)+":"+g.identity.Name())
+	}
+	return strings.Join(texts, " ")
+}
+
+func TestEveryEvictedGrantIsTold(t *testing.T) {
+	fill := func(names int) *allowlist {
+		l := newAllowlist()
+		add(l, ipOf("B"), named("p0"), limits{time.Hour, 10, 0}, at(t0))
+		for i := 0; i < names; i++ {
+			add(l, ipOf("A"), named(fmt.Sprint("p", i)), limits{time.Hour, 10, 0}, at(t0)+clocks.Moment(i+1))
+		}
+		return l
+	}
+	for _, row := range []struct {
+		name   string
+		names  int // at A; the first has B, too
+		ip, id string
+		limits limits
+		want   string
+	}{
+		{"nothing beyond the limits", 2, "A", "p1", limits{time.Hour, 2, 0}, ""},
+		{"one identity too many behind an IP", maxGrantsPerIP, "A", "another", limits{time.Hour, 2, 0}, "A:p0"},
+		{"as many identities as may be, and an IP too many", maxGrantsPerIP, "A", "p5", limits{time.Hour, 1, 0}, "B:p0"},
+		{"IPs of the identity", 1, "C", "p0", limits{time.Hour, 10, 1}, "B:p0 A:p0"},
+		{"IPs of the identity, and then of all", 2, "C", "p0", limits{time.Hour, 1, 2}, "B:p0 A:p0 A:p1"},
+	} {
+		l := fill(row.names)
+		_, _, _, evicted := add(l, ipOf(row.ip), named(row.id), row.limits, at(t0)+1000)
+		if got := lettersOf(evicted); got != row.want {
+			t.Errorf("%s: got %q, want %q", row.name, got, row.want)
+		}
+		for _, g := range evicted {
+			if g.expires != ended {
+				t.Errorf("%s: %s:%s is evicted, and hasn't ended", row.name, letterOf(g.address.ip), g.identity.Name())
+			}
+		}
+	}
+}
+
+func TestIdentitiesAreIndexedOnceAndOnlyForALimitOfTheirOwn(t *testing.T) {
+	l := newAllowlist()
+	for i, ttl := range []time.Duration{3 * time.Hour, time.Hour, 2 * time.Hour} {
+		add(l, ipOf(string(rune('A'+i))), named("p"), limits{ttl, 10, 0}, at(t0)+clocks.Moment(i))
+	}
+	if l.identities != nil {
+		t.Errorf("there is an index, which takes memory, before any limit")
+	}
+	_, _, _, evicted := add(l, ipOf("D"), named("p"), limits{time.Hour, 10, 3}, at(t0)+3)
+	if got := lettersOf(evicted); got != "A:p" {
+		t.Errorf("got %q, want the one proved longest ago, A:p", got)
+	}
+	own := l.identities["p"]
+	add(l, ipOf("E"), named("p"), limits{time.Hour, 10, 0}, at(t0)+4)
+	add(l, ipOf("F"), named("p"), limits{time.Hour, 10, 9}, at(t0)+5)
+	putBack(l, ipOf("G"), &grant{identity: named("p"), proved: at(t0), expires: at(t0) + time.Second}, limits{time.Hour, 10, 9}, at(t0)+6)
+	if l.identities["p"] != own || own.Len() != 6 {
+		t.Errorf("the index was made again, or holds %d grants, want 6", own.Len())
+	}
+}
+
+// TestARenewalLeavesItsGrantWhereItIs since that is what makes it cheap.
+func TestARenewalLeavesItsGrantWhereItIs(t *testing.T) {
+	l := newAllowlist()
+	start := clocks.Epoch.Add(time.Hour) // after epoch, so that no due time at all would be an early one
+	certified := identity.FromCertificate(certificate("cn:p"))
+	other := certified
+	other.Names = []string{"cn:p", identity.ByFingerprint + someSum}
+	for _, row := range []struct {
+		name      string
+		at        time.Duration
+		id        identity.Identity
+		ttl       time.Duration
+		due, made int // in hours after start; of grants
+	}{
+		{"a new grant is due when it expires", 0, certified, 5 * time.Hour, 5, 1},
+		{"a renewal lets it be due as before", time.Hour, certified, 5 * time.Hour, 5, 1},
+		{"unless it expires earlier", time.Hour, certified, 2 * time.Hour, 3, 1},
+		{"another certificate makes another grant", time.Hour, other, 2 * time.Hour, 3, 2},
+	} {
+		g, _, _, _ := add(l, ipOf("A"), row.id, limits{row.ttl, 10, 0}, at(start.Add(row.at)))
+		if due := at(start.Add(time.Duration(row.due) * time.Hour)); g.due != due || len(l.due) != row.made {
+			t.Errorf("%s: got %v and %d, want %v and %d", row.name, g.due, len(l.due), due, row.made)
+		}
+	}
+}
+
+// dueInOrder reports whether what is due is found in time.
+func dueInOrder(l *allowlist) bool {
+	for i, g := range l.due {
+		if int(g.position) != i || g.due > g.expires || i > 0 && g.due < l.due[(i-1)/2].due {
+			return false
+		}
+	}
+	return true
+}
+
+func TestWhatAdoptingChanges(t *testing.T) {
+	one := limits{ttl: time.Hour, maxIPs: 1}
+	for _, row := range []struct {
+		name    string
+		limits  limits
+		before  string
+		entries string
+		news    bool // for those who remember that there is no grant, and for a state file
+		evicted int
+		tells   string // what Redis is told
+	}{
+		{"a new grant", hour, "", "1s g 203.0.113.7/32 cn:a", true, 0, ""},
+		{"another identity's", hour, "1s g 203.0.113.7/32 cn:a", "2s g 203.0.113.7/32 cn:b", true, 0, ""},
+		{"a renewal", hour, "1s g 203.0.113.7/32 cn:a", "2s g 203.0.113.7/32 cn:a", false, 0, ""},
+		{"the same again", hour, "1s g 203.0.113.7/32 cn:a", "1s g 203.0.113.7/32 cn:a", false, 0, ""},
+		{"what has ended", hour, "", "1s g 203.0.113.7/32 cn:a 1s", false, 0, ""},
+		{"a revocation", hour, "1s g 203.0.113.7/32 cn:a", "2s r 203.0.113.7/32 cn:a", true, 0, ""},
+		{"a revocation of what isn't known", hour, "", "2s r 203.0.113.7/32 cn:a", true, 0, ""},
+		{"an older revocation", hour, "2s r 203.0.113.7/32 cn:a", "1s r 203.0.113.7/32 cn:a", false, 0, ""},
+		{"an eviction", hour, "1s g 203.0.113.7/32 cn:a", "1s e 203.0.113.7/32 cn:a", true, 0, ""},
+		{"an eviction of what isn't known", hour, "", "1s e 203.0.113.7/32 cn:a", false, 0, ""},
+		{"one that makes room", one, "1s g 203.0.113.7/32 cn:a", "2s g 203.0.113.8/32 cn:a", true, 1, "e 203.0.113.7"},
+		{"one that has to make room itself", one, "2s g 203.0.113.7/32 cn:a", "1s g 203.0.113.8/32 cn:a", true, 1, "e 203.0.113.8"},
+		{"one that has two make room", one, "1s g 203.0.113.7/32 cn:a; 2s g 203.0.113.7/32 cn:b", "3s g 203.0.113.8/32 cn:a", true, 2, "e 203.0.113.7, e 203.0.113.7"},
+		{"one that finds room, since another has ended", one, "1s g 203.0.113.7/32 cn:a 8s", "2s g 203.0.113.8/32 cn:a", true, 0, ""},
+		{"one that makes room of its identity's", limits{time.Hour, 9, 1}, "1s g 203.0.113.7/32 cn:a", "2s g 203.0.113.8/32 cn:a", true, 1, "e 203.0.113.7"},
+	} {
+		s := newShared(terms{learner: true, limits: row.limits})
+		if row.before != "" {
+			s.applyRemote(told(t, row.before), 8*time.Second)
+		}
+		file, box := &mailbox{changes: map[string]change.Change{}}, collect(s)
+		s.observe(observerFile, file)
+		nobody := s.miss
+		s.applyRemote(told(t, row.entries), 10*time.Second)
+		if news := file.all > 0 && row.name != "a renewal"; news != row.news || (nobody.expires == ended) != row.news {
+			t.Errorf("%s: got news for a state file: %t, for others: %t, want %t", row.name, news, nobody.expires == ended, row.news)
+		}
+		if s.counts.evicted != row.evicted {
+			t.Errorf("%s: got %d evicted, want %d", row.name, s.counts.evicted, row.evicted)
+		}
+		texts := []string{}
+		entries := box.drain()
+		for _, e := range entries {
+			texts = append(texts, string(e.Kind)+" "+e.IP.Addr().String())
+		}
+		if got := strings.Join(texts, ", "); got != row.tells {
+			t.Errorf("%s: Redis is told %q, want %q", row.name, got, row.tells)
+		}
+		if !dueInOrder(s.list) {
+			t.Errorf("%s: the heap is out of order", row.name)
+		}
+	}
+}
+
+func TestRenewalsFromElsewhere(t *testing.T) {
+	for _, row := range []struct {
+		name, entries string
+		ends          time.Duration
+	}{
+		{"prolong", "1s g 203.0.113.7/32 cn:a 20s; 5s g 203.0.113.7/32 cn:a 20s", 25 * time.Second},
+		{"shorten, too", "1s g 203.0.113.7/32 cn:a 50s; 1s g 203.0.113.8/32 cn:a 30s; 5s g 203.0.113.7/32 cn:a 20s", 25 * time.Second},
+		{"that are late change nothing", "5s g 203.0.113.7/32 cn:a 20s; 1s g 203.0.113.7/32 cn:a 50s", 25 * time.Second},
+	} {
+		s := newShared(terms{learner: true, limits: hour})
+		for _, e := range told(t, row.entries) {
+			s.applyRemote([]change.Change{e}, 10*time.Second)
+		}
+		if !s.holds(home, when(row.ends-1)) || s.holds(home, when(row.ends)) || !dueInOrder(s.list) {
+			t.Errorf("%s: got other than until %v", row.name, row.ends)
+		}
+		s.list.removeExpired(row.ends, 0)
+		if s.list.addresses[home] != nil {
+			t.Errorf("%s: it isn't removed when it has ended", row.name)
+		}
+	}
+}
+
+func TestAnotherCertificateFromElsewhere(t *testing.T) {
+	s := newShared(terms{learner: true, limits: limits{time.Hour, 9, 2}})
+	held := func(sum, dns string, stamp int64) change.Change {
+		id := identity.Identity{Names: []string{"cn:a", dns, identity.ByFingerprint + sum}}
+		return change.Change{Kind: change.Granted, IP: home, Identity: id, Learned: stamp, Stamp: stamp, Proved: stamp, Expires: stamp + 3_600_000}
+	}
+	s.applyRemote([]change.Change{held("aa", "dns:a.lan", clockAt0+1000)}, 10*time.Second)
+	old, _ := s.find(home, nil, when(10*time.Second))
+	s.applyRemote([]change.Change{held("bb", "dns:b.lan", clockAt0+2000)}, 10*time.Second)
+	newer := identity.Patterns{{Prefix: "dns:b.lan"}}
+	g, _ := s.find(home, newer, when(10*time.Second))
+	for _, row := range []struct {
+		name string
+		at   clocks.Moment
+		want bool
+	}{
+		{"dns:a.lan", time.Hour + time.Second - 1, true},
+		{"dns:a.lan", time.Hour + time.Second, false},
+		{"dns:b.lan", time.Hour + 2*time.Second - 1, true},
+		{"dns:b.lan", time.Hour + 2*time.Second, false},
+	} {
+		if _, found := s.find(home, identity.Patterns{{Prefix: row.name}}, when(row.at)); found != row.want {
+			t.Errorf("%s at %v: got %t, want %t", row.name, row.at, found, row.want)
+		}
+	}
+	if g.stamp != clockAt0+2000 || old.byIdentity != g.byIdentity || g.own.Len() != 1 {
+		t.Errorf("got %+v and %+v, want two grants of one address", old, g)
+	}
+	s.applyRemote([]change.Change{held("bb", "dns:b.lan", clockAt0+3000)}, 10*time.Second)
+	if again, _ := s.find(home, newer, when(10*time.Second)); again != g || g.stamp != clockAt0+3000 {
+		t.Error("the same certificate's grant is another one")
+	}
+}
+
+// TestOneAddressHoldsSoManyGrantsWhereverTheyComeFrom: those proved last.
+func TestOneAddressHoldsSoManyGrantsWhereverTheyComeFrom(t *testing.T) {
+	s := newShared(terms{learner: true, limits: hour})
+	for i := maxGrantsPerIP + 1; i >= 0; i-- {
+		s.applyRemote(told(t, fmt.Sprintf("%dms g 203.0.113.7/32 cn:%d", 100+i, i)), 10*time.Second)
+	}
+	a := s.list.addresses[home]
+	if len(a.grants) != maxGrantsPerIP || a.grantOf(named("cn:0")) != nil || a.grantOf(named("cn:1")) != nil || a.grantOf(named("cn:2")) == nil || s.counts.evicted != 2 {
+		t.Errorf("got %d grants, %d evicted", len(a.grants), s.counts.evicted)
+	}
+}
+
+// order returns the addresses, and cn:a's grants, the least recently proved first.
+func order(l *allowlist) (string, string) {
+	all, own := "", "" // no named results: in a loop, Yaegi 0.16 has them begin as they were
+	for e := l.recency.Front(); e != nil; e = e.Next() {
+		all += string(e.Value.(*address).ip.Addr().AsSlice()[3:])
+	}
+	if l.identities != nil && l.identities["cn:a"] != nil {
+		for e := l.identities["cn:a"].Front(); e != nil; e = e.Next() {
+			own += string(e.Value.(*address).ip.Addr().AsSlice()[3:])
+		}
+	}
+	return all, own
+}
+
+func TestGrantsAreInTheOrderOfTheirProofs(t *testing.T) {
+	wide := limits{time.Hour, 9, 9}
+	for _, row := range []struct{ name, proofs, want, own string }{
+		{"as they come", "A1 B2 C3", "ABC", "ABC"},
+		{"the other way round", "C3 B2 A1", "ABC", "ABC"},
+		{"in between", "A1 C3 B2 D4", "ABCD", "ABCD"},
+		{"renewed", "A1 B2 C3 A4", "BCA", "BCA"},
+		{"renewed in between", "A1 B3 C4 A2", "ABC", "ABC"},
+		{"by one of two", "A1 B2 A3b", "BA", "AB"},
+		{"at once: by address", "B1 A1 C1", "ABC", "ABC"},
+	} {
+		s := newShared(terms{learner: true, limits: wide})
+		for _, proof := range strings.Fields(row.proofs) {
+			name := "cn:a"
+			if len(proof) > 2 {
+				name = "cn:" + proof[2:]
+			}
+			s.applyRemote(told(t, proof[1:2]+"s g "+ipOf(proof[:1]).String()+" "+name), 10*time.Second)
+		}
+		all, own := order(s.list)
+		if all != row.want || own != row.own {
+			t.Errorf("%s: got %s, of the identity %s, want %s and %s", row.name, all, own, row.want, row.own)
+		}
+	}
+}
+
+// TestWhatWasProvedBeforeRedisAnsweredIsPutInOrder is about what a state file or a learner gave, and Redis's clock.
+func TestWhatWasProvedBeforeRedisAnsweredIsPutInOrder(t *testing.T) {
+	wide := limits{time.Hour, 9, 9}
+	s := newStore("shared")
+	for _, letter := range []string{"C", "A", "B"} { // all in one millisecond
+		s.learn(ipOf(letter), named("cn:a"), wide, when(time.Second))
+	}
+	s.Compare(clockAt0, 0, replicaTolerance)
+	if all, own := order(s.list); all != "ABC" || own != "ABC" {
+		t.Errorf("got %s, of the identity %s, want both by address", all, own)
+	}
+	box := collect(s)
+	restored := inStore(s, granted(ipOf("D"), named("cn:a"), clocks.Epoch, clocks.Epoch.Add(1500*time.Millisecond), clocks.Epoch.Add(time.Hour)))
+	if n := restoreAll(s, restored, wide, 2*time.Second); n != 1 {
+		t.Errorf("got %d restored, want 1", n)
+	}
+	if all, own := order(s.list); all != "ABCD" || own != "ABCD" {
+		t.Errorf("got %s, of the identity %s, want the restored one last", all, own)
+	}
+	if entries := box.drain(); len(entries) != 1 || entries[0].IP != ipOf("D") || entries[0].Stamp != clockAt0+1500 {
+		t.Errorf("Redis is told %+v", entries)
+	}
+}
+
+func TestAnAddressIsAsOldAsTheLastOfItsProofsThatIsLeft(t *testing.T) {
+	s := newShared(terms{learner: true, limits: hour})
+	s.applyRemote(told(t, "1s g 203.0.113.65/32 cn:a; 2s g 203.0.113.66/32 cn:a; 3s g 203.0.113.65/32 cn:b"), 10*time.Second)
+	if all, _ := order(s.list); all != "BA" {
+		t.Fatalf("got %s", all)
+	}
+	s.revoke(netip.Prefix{}, "cn:b", when(11*time.Second))
+	if all, _ := order(s.list); all != "AB" {
+		t.Errorf("got %s, want that of the older proof first", all)
+	}
+}
+
+// TestOneAddressWithPrefixesOfTwoLengths is about replicas whose ipv6Subnet differ: even then they agree.
+func TestOneAddressWithPrefixesOfTwoLengths(t *testing.T) {
+	long, short := netip.MustParsePrefix("2001:db8::/64"), netip.MustParsePrefix("2001:db8::/48")
+	next := netip.MustParsePrefix("2001:db8:1::/32")
+	for _, row := range []struct {
+		a, b netip.Prefix
+		want bool
+	}{{short, long, true}, {long, short, false}, {long, long, false}, {long, next, true}, {next, long, false}} {
+		if got := lower(row.a, row.b); got != row.want {
+			t.Errorf("%v before %v: got %t", row.a, row.b, got)
+		}
+	}
+}
+
+func TestRestore(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		proofs string // one a second, with a limit of their own for identities
+		saved  string // one a second before, the one proved last first; "-" before the one that can't be restored
+		limits limits
+		proof  string // one more, after all
+		want   string // who holds a grant then
+	}{
+		{"to an empty list", "", "A:p B:q", limits{time.Hour, 2, 0}, "", "A:p B:q"},
+		{"what is there already", "A:p", "-A:p B:p", limits{time.Hour, 2, 0}, "", "A:p B:p"},
+		{"the same twice", "", "A:p -A:p", limits{time.Hour, 2, 0}, "", "A:p"},
+		{"more IPs than there may be", "A:p", "B:p -C:p", limits{time.Hour, 2, 0}, "", "A:p B:p"},
+		{"another identity of an IP when the list is full", "A:p", "A:q -B:p A:r", limits{time.Hour, 1, 0}, "", "A:p A:q A:r"},
+		{"as many IPs of an identity as it may have", "A:p", "B:p -C:p C:q", limits{time.Hour, 9, 2}, "", "A:p B:p C:q"},
+		{"any number of IPs where others limit them", "A:p", "B:p C:p", limits{time.Hour, 9, 0}, "", "A:p B:p C:p"},
+		{"the next to go of an identity is the one proved longest ago", "A:p", "B:p C:p", limits{time.Hour, 9, 3}, "D:p", "A:p B:p D:p"},
+		{"the next to go of all is, too", "A:p", "B:q C:r", limits{time.Hour, 3, 0}, "D:p", "A:p B:q D:p"},
+	} {
+		l := newAllowlist()
+		now := at(t0)
+		add := func(proof string, limits limits) {
+			now += time.Second
+			ip, id, _ := strings.Cut(proof, ":")
+			add(l, ipOf(ip), named(id), limits, now)
+		}
+		for _, proof := range strings.Fields(row.proofs) {
+			add(proof, limits{time.Hour, 9, 9})
+		}
+		for i, text := range strings.Fields(row.saved) {
+			text, refused := strings.CutPrefix(text, "-")
+			ip, id, _ := strings.Cut(text, ":")
+			g := &grant{identity: named(id), proved: now - clocks.Moment(i+1)*time.Second, expires: now + time.Hour}
+			if got := putBack(l, ipOf(ip), g, row.limits, now); got == refused {
+				t.Errorf("%s: %s is restored: got %t, want %t", row.name, text, got, !refused)
+			}
+		}
+		if row.proof != "" {
+			add(row.proof, row.limits)
+		}
+		if got := holders(l, t0.Add(time.Minute)); got != row.want {
+			t.Errorf("%s: got %q, want %q", row.name, got, row.want)
+		}
+	}
+}
+
+func TestRestoreAtItsBounds(t *testing.T) {
+	l := newAllowlist()
+	for _, row := range []struct {
+		name    string
+		expires time.Duration
+		want    bool
+	}{{"a millisecond left", time.Millisecond, true}, {"none", 0, false}, {"less than none", -1, false}} {
+		g := &grant{identity: named(row.name), proved: at(t0), expires: at(t0) + row.expires}
+		if got := putBack(l, ipOf("A"), g, limits{time.Hour, 9, 0}, at(t0)); got != row.want {
+			t.Errorf("%s: got %t, want %t", row.name, got, row.want)
+		}
+	}
+	for i := 0; i < maxGrantsPerIP+1; i++ {
+		g := &grant{identity: named(fmt.Sprint("p", i)), proved: at(t0) - clocks.Moment(i)*time.Second, expires: at(t0) + time.Hour/2}
+		if got, want := putBack(l, ipOf("B"), g, limits{time.Hour, 9, 0}, at(t0)), i < maxGrantsPerIP; got != want {
+			t.Errorf("the identity %d of an IP: got %t, want %t", i, got, want)
+		}
+	}
+	if l.identities != nil {
+		t.Errorf("there is an index, which takes memory, before any limit")
+	}
+}
+
+// numbered returns one of as many public addresses as one likes.
+func numbered(i int) netip.Prefix {
+	return netip.PrefixFrom(netip.AddrFrom4([4]byte{198, byte(i >> 16), byte(i >> 8), byte(i)}), 32)
+}
+
+// revocationOf is what another replica tells, as anybody may have written it.
+func revocationOf(t *testing.T, i int, at, expires int64) change.Change {
+	t.Helper()
+	e, err := change.Parse(change.Change{Kind: change.Revoked, IP: numbered(i), Identity: cnA, Learned: at, Stamp: at, Proved: at, Expires: expires}.Line())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func TestTombstonesAreBounded(t *testing.T) {
+	for _, row := range []struct {
+		limits limits
+		want   int
+	}{
+		{limits{ttl: time.Hour, maxIPs: 1}, 100},
+		{limits{ttl: time.Hour, maxIPs: 10}, 1000},
+	} {
+		s := newShared(terms{learner: true, limits: row.limits})
+		const n = 3000
+		for i := 0; i < n; i++ {
+			s.applyRemote([]change.Change{revocationOf(t, i, clockAt0, clockAt0+60_000+int64(i))}, time.Second)
+		}
+		if got := len(s.list.tombstones.byMember); got != row.want || len(s.list.tombstones.due) != got {
+			t.Errorf("maxIPs %d: got %d tombstones, want %d", row.limits.maxIPs, got, row.want)
+		}
+		if _, found := s.list.tombstones.of(revocationOf(t, n-1, 0, 0)); !found {
+			t.Errorf("maxIPs %d: the one that ends last has gone", row.limits.maxIPs)
+		}
+		_, first := s.list.tombstones.of(revocationOf(t, n-row.want, 0, 0))
+		if _, before := s.list.tombstones.of(revocationOf(t, n-row.want-1, 0, 0)); before || !first {
+			t.Errorf("maxIPs %d: others have gone than those that end first", row.limits.maxIPs)
+		}
+		if saved := allOf(s, time.Second); len(saved) != row.want {
+			t.Errorf("maxIPs %d: a state file has %d", row.limits.maxIPs, len(saved))
+		}
+	}
+}
+
+func TestATombstoneLastsNoLongerThanAGrant(t *testing.T) {
+	s := newShared(terms{learner: true, limits: hour})
+	s.applyRemote([]change.Change{revocationOf(t, 1, clockAt0, change.MaxStamp), revocationOf(t, 2, change.MaxStamp, change.MaxStamp)}, time.Second)
+	for _, row := range []struct {
+		at   clocks.Moment
+		want int
+	}{{time.Second, 2}, {time.Hour + time.Second - 1, 2}, {time.Hour + time.Second, 0}} {
+		if got := len(allOf(s, row.at)); got != row.want {
+			t.Errorf("at %v: got %d, want %d", row.at, got, row.want)
+		}
+	}
+}
+
+// TestARevocationCountsWhateverItsStamp, and later proofs count, too.
+func TestARevocationCountsWhateverItsStamp(t *testing.T) {
+	for _, stamp := range []time.Duration{2 * time.Second, 12 * time.Hour, 25 * time.Hour, 9000 * time.Hour} {
+		s := newShared(terms{learner: true, limits: hour})
+		s.learn(home, cnA, hour, when(time.Second))
+		e := told(t, stamp.String()+" r 203.0.113.7/32 cn:a")
+		if skipped := s.applyRemote(e, 3*time.Second); skipped != 0 || s.holds(home, when(3*time.Second)) {
+			t.Errorf("%v: skipped %d, and it holds: %t", stamp, skipped, s.holds(home, when(3*time.Second)))
+		}
+		s.learn(home, cnA, hour, when(4*time.Second))
+		other := newShared(terms{learner: true, limits: hour})
+		if skipped := other.applyRemote(allOf(s, 5*time.Second), 5*time.Second); skipped != 0 || !other.holds(home, when(5*time.Second)) {
+			t.Errorf("%v: of a later proof, another replica skipped %d, and holds it: %t", stamp, skipped, other.holds(home, when(5*time.Second)))
+		}
+		if other.holds(home, when(time.Hour+4*time.Second)) {
+			t.Errorf("%v: another replica lets it in for more than its lifetime", stamp)
+		}
+	}
+}
+
+// fastest returns the least of several times that something takes.
+func fastest(prepare func() func()) time.Duration {
+	least := time.Hour
+	for i := 0; i < 5; i++ {
+		run := prepare()
+		started := time.Now()
+		run()
+		if took := time.Since(started); took < least {
+			least = took
+		}
+	}
+	return least
+}
+
+// TestRevokingTakesTimeInProportion compares what one of many costs with one of few.
+func TestRevokingTakesTimeInProportion(t *testing.T) {
+	wide := limits{ttl: time.Hour, maxIPs: 100_000}
+	all := func(n int) time.Duration {
+		return fastest(func() func() {
+			s := newShared(terms{learner: true, limits: wide})
+			for i := 0; i < n; i++ {
+				s.learn(numbered(i), cnA, wide, when(time.Second))
+			}
+			return func() {
+				if got := len(s.revoke(netip.Prefix{}, "cn:a", when(2*time.Second))); got != n {
+					t.Errorf("got %d revoked, want %d", got, n)
+				}
+			}
+		}) / time.Duration(n)
+	}
+	few, many := all(250), all(4000)
+	t.Logf("each of 250: %v, each of 4000: %v, %.1f times", few, many, float64(many)/float64(few))
+	if many > 6*few {
+		t.Errorf("each of 4000 takes %v, each of 250 %v", many, few)
+	}
+}
+
+// TestOneMoreTombstoneTakesHardlyMoreTime the more there are.
+func TestOneMoreTombstoneTakesHardlyMoreTime(t *testing.T) {
+	wide := limits{ttl: time.Hour, maxIPs: 100_000}
+	one := func(n int) time.Duration {
+		s := newShared(terms{learner: true, limits: wide})
+		entries := []change.Change{}
+		for i := 0; i < n; i++ {
+			entries = append(entries, change.Change{Kind: change.Revoked, IP: numbered(i), Identity: cnA, Stamp: clockAt0, Proved: clockAt0, Expires: clockAt0 + 60_000 + int64(i)})
+		}
+		s.applyRemote(entries, time.Second)
+		next := n
+		return fastest(func() func() {
+			for i := 0; i < 50; i++ {
+				s.learn(numbered(next+i), named(fmt.Sprint("cn:", i)), wide, when(time.Second))
+			}
+			return func() {
+				for i := 0; i < 50; i++ {
+					s.revoke(numbered(next+i), "", when(2*time.Second))
+				}
+				next += 50
+			}
+		})
+	}
+	few, many := one(500), one(16_000)
+	t.Logf("with 500: %v, with 16,000: %v, %.1f times", few, many, float64(many)/float64(few))
+	if many > 10*few {
+		t.Errorf("with 16,000 it takes %v, with 500 %v", many, few)
+	}
+}
+
+func TestATombstoneKeepsNoMoreNamesThanItIsToldBy(t *testing.T) {
+	held := newTombstones()
+	id := identity.Identity{Names: []string{"cn:a", "dns:a.lan", identity.ByFingerprint + someSum}, Serial: "c0ffee"}
+	e := change.Change{Kind: change.Revoked, IP: home, Identity: id, Expires: 1}
+	held.put(e, 1, 1)
+	if got, found := held.of(e); !found || len(got.identity.Names) != 2 || change.Member(got.address.ip, got.identity) != e.Member() || got.identity.Serial != "" {
+		t.Errorf("got %v, and found: %t", got.identity, found)
+	}
+}
+
+// TestBounds is there since all other tests take the bounds from the constants: a slip in one would go unnoticed.
+func TestBounds(t *testing.T) {
+	for _, row := range []struct {
+		name      string
+		got, want int64
+	}{
+		{"identities behind one IP", maxGrantsPerIP, 100},
+		{"bytes of a text that a client is remembered by", maxSource, 256},
+		{"clients that an enforcer remembers", maxKnown, 16_384},
+		{"connections that a learner remembers", maxProofs, 1000},
+		{"bytes of a form", maxForm, 1_048_576},
+		{"seconds between two writes for renewals alone", int64(renewalInterval / time.Second), 60},
+		{"seconds of quiet about a matter that recurs", int64(noteInterval / time.Second), 60},
+		{"days of the longest lifetime", int64(option.MaxDuration / time.Hour / 24), 36_500},
+		{"events that are kept", maxEvents, 50},
+		{"bytes of an entry", identity.MaxEntry, 4096},
+		{"bytes of the names in it", identity.MaxNames, 3840},
+		{"digits of a serial", identity.MaxSerial, 128},
+		{"milliseconds up to the last moment that anybody may mean", change.MaxStamp, 100_000_000_000_000},
+		{"hours that Redis's clock may be set back", change.MaxAhead / 3_600_000, 24},
+		{"grants that are handled under one lock", portionSize, 50},
+		{"IPs that a store without a learner takes over", maxShared, 100_000},
+		{"milliseconds between times that are taken for the same", replicaTolerance, 50},
+		{"letters of a name that are shown", wording.ShownRunes, 120},
+	} {
+		if row.got != row.want {
+			t.Errorf("%s: got %d, want %d", row.name, row.got, row.want)
 		}
 	}
 }

@@ -3,12 +3,10 @@ package mtlsallowlist
 import (
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -16,16 +14,17 @@ import (
 	"time"
 
 	"github.com/mtlsallowlist/mtlsallowlist/internal/clientip"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/clocks"
 )
 
 // when is what both clocks show at a moment, if nobody sets them.
-func when(m moment) reading {
-	return reading{wall: epoch.Add(m), mono: m}
+func when(m clocks.Moment) clocks.Reading {
+	return clocks.Reading{Wall: clocks.Epoch.Add(m), Mono: m}
 }
 
 // atTime is the same by the wall clock.
-func atTime(t time.Time) reading {
-	return reading{wall: t, mono: at(t)}
+func atTime(t time.Time) clocks.Reading {
+	return clocks.Reading{Wall: t, Mono: at(t)}
 }
 
 // A machine has two clocks, of which the wall clock can be set, and stands for the process as well: it can restart.
@@ -40,18 +39,18 @@ type machine struct {
 func newMachine(t *testing.T, configs map[string]Config) *machine {
 	t.Helper()
 	m := &machine{house: newHouse(t, nil)}
-	m.now = epoch
-	m.make = func(ctx context.Context, next http.Handler, config *Config, name string, _ clock, log *slog.Logger) (http.Handler, error) {
+	m.now = clocks.Epoch
+	m.make = func(ctx context.Context, next http.Handler, config *Config, name string, _ clocks.Clock, log *slog.Logger) (http.Handler, error) {
 		return newHandler(ctx, next, config, name, m.clocks(), log)
 	}
 	m.handlers = m.reload(configs)
 	return m
 }
 
-func (m *machine) clocks() clock {
-	return clock{
-		now:   func() time.Time { return m.now.Round(0).Add(m.wall) },
-		since: func(t time.Time) time.Duration { return m.now.Sub(t) },
+func (m *machine) clocks() clocks.Clock {
+	return clocks.Clock{
+		Now:   func() time.Time { return m.now.Round(0).Add(m.wall) },
+		Since: func(t time.Time) time.Duration { return m.now.Sub(t) },
 	}
 }
 
@@ -85,7 +84,7 @@ func (m *machine) live(name, text string, configs map[string]Config) {
 				m.port++
 				m.state = verified(certificate("cn:phone"))
 				for _, certificate := range m.state.VerifiedChains[0] {
-					certificate.NotBefore, certificate.NotAfter = epoch.Add(-10000*time.Hour), epoch.Add(10000*time.Hour)
+					certificate.NotBefore, certificate.NotAfter = clocks.Epoch.Add(-10000*time.Hour), clocks.Epoch.Add(10000*time.Hour)
 				}
 			}
 			if got := strconv.Itoa(m.request(middleware, m.state)); got != want {
@@ -157,7 +156,7 @@ func TestACertificateEndsByTheWallClock(t *testing.T) {
 		m.wall = row.begin
 		m.port = 1
 		leaf := certificate("cn:phone")
-		leaf.NotBefore, leaf.NotAfter = epoch.Add(-time.Hour), epoch.Add(time.Hour)
+		leaf.NotBefore, leaf.NotAfter = clocks.Epoch.Add(-time.Hour), clocks.Epoch.Add(time.Hour)
 		old := verified(leaf)
 		words := strings.Fields(row.steps)
 		for i := 0; i < len(words); i++ {
@@ -166,7 +165,7 @@ func TestACertificateEndsByTheWallClock(t *testing.T) {
 				if question == "ask!" {
 					m.port = 2
 					other := certificate("cn:other")
-					other.NotBefore, other.NotAfter = epoch.Add(-9000*time.Hour), epoch.Add(9000*time.Hour)
+					other.NotBefore, other.NotAfter = clocks.Epoch.Add(-9000*time.Hour), clocks.Epoch.Add(9000*time.Hour)
 					m.request("learn", verified(other))
 					m.port = 1
 				} else if got := strconv.Itoa(m.request("learn", old)); got != want {
@@ -186,15 +185,7 @@ func TestTimesInAStateFileDontGoBack(t *testing.T) {
 	configs := map[string]Config{"learn": {Mode: "learn", TTL: "1h", StateFile: path}}
 	m := newMachine(t, configs)
 	proved := func() time.Time {
-		data, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var s state
-		if err := json.Unmarshal(data, &s); err != nil {
-			t.Fatal(err)
-		}
-		return s.newest()
+		return time.UnixMilli(saved(t, path).Grants[0].Proved)
 	}
 	m.live("before", "learn=200", configs)
 	before := proved()

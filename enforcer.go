@@ -2,11 +2,13 @@ package mtlsallowlist
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"net/http"
 	"net/netip"
 
 	"github.com/mtlsallowlist/mtlsallowlist/internal/clientip"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/clocks"
 )
 
 // What a handler remembers of its clients is bounded: the longest text, in bytes, to remember one by, and how many
@@ -29,14 +31,14 @@ var inSourceRange = &grant{expires: math.MaxInt64}
 type enforcer struct {
 	settings
 	next     http.Handler
-	clock    clock
+	clock    clocks.Clock
 	rejecter *rejecter
 	store    *store            // the first
 	known    map[string]*grant // what was found, by the text that the address was read from; guarded by the store's mu
 	seen     map[string]bool   // remote addresses of other proxies' connections: on a new one, the clocks are compared; likewise
 }
 
-func newEnforcer(s settings, next http.Handler, clock clock) *enforcer {
+func newEnforcer(s settings, next http.Handler, clock clocks.Clock) *enforcer {
 	return &enforcer{settings: s, next: next, clock: clock, rejecter: newRejecter(s), store: s.stores[0], known: map[string]*grant{}, seen: map[string]bool{}}
 }
 
@@ -53,7 +55,8 @@ func (e *enforcer) handler() http.Handler {
 	strangers := e.store.rejections(errStranger)
 	known := e.known
 	seen := e.seen
-	since := e.clock.since
+	since := e.clock.Since
+	start := clocks.Epoch
 	if !e.direct {
 		forwardedFor := clientip.ForwardedFor // a constant of another package costs an allocation each time
 		return http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
@@ -62,10 +65,10 @@ func (e *enforcer) handler() http.Handler {
 			mu.Lock()
 			g, ok := known[source]
 			if ok && seen[req.RemoteAddr] {
-				if g.expires == unknown {
+				if g.expires == noGrant {
 					chosen = stranger
 					*strangers++
-				} else if g.expires > since(epoch) {
+				} else if g.expires > since(start) {
 					chosen = next
 					counts.admitted++
 				}
@@ -79,10 +82,10 @@ func (e *enforcer) handler() http.Handler {
 		mu.Lock()
 		g, ok := known[req.RemoteAddr]
 		if ok {
-			if g.expires == unknown {
+			if g.expires == noGrant {
 				chosen = stranger
 				*strangers++
-			} else if g.expires > since(epoch) {
+			} else if g.expires > since(start) {
 				chosen = next
 				counts.admitted++
 			}
@@ -112,7 +115,7 @@ func (e *enforcer) admit(addr netip.Addr, req *http.Request) error {
 		return nil
 	}
 	ip := clientip.Prefix(addr, e.ipv6Subnet)
-	now := e.clock.read()
+	now := e.clock.Read()
 	for _, store := range e.stores {
 		g, found := store.find(ip, e.identities, now)
 		if store == e.store && (found || len(e.stores) == 1) {
@@ -154,4 +157,36 @@ func (e *enforcer) remember(req *http.Request, g *grant) {
 		}
 	}
 	e.seen[req.RemoteAddr] = true
+}
+
+// A rejecter answers with a status and its text; with 404, as Traefik itself does for a host that no router knows.
+type rejecter struct {
+	middleware string
+	store      *store // counts rejections
+	text       string
+	status     int
+}
+
+func newRejecter(s settings) *rejecter {
+	r := &rejecter{middleware: s.name, store: s.stores[0], text: http.StatusText(s.rejectStatusCode), status: s.rejectStatusCode}
+	if r.status == http.StatusNotFound {
+		r.text = "404 page not found" // that of http.NotFound
+	}
+	return r
+}
+
+// handler returns what rejects without a word, and without being counted.
+func (r *rejecter) handler() http.Handler {
+	text := r.text
+	status := r.status
+	return http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		http.Error(rw, text, status)
+	})
+}
+
+// reject rejects, counts it, and prints why, which Traefik shows at its DEBUG level.
+func (r *rejecter) reject(rw http.ResponseWriter, req *http.Request, why error) {
+	r.store.rejected(why)
+	fmt.Printf("mtlsallowlist: %s rejected %s: %s\n", r.middleware, req.RemoteAddr, why.Error())
+	http.Error(rw, r.text, r.status)
 }

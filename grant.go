@@ -1,11 +1,25 @@
 package mtlsallowlist
 
 import (
+	"container/heap"
 	"container/list"
+	"math"
 	"net/netip"
+	"time"
 
+	"github.com/mtlsallowlist/mtlsallowlist/internal/change"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/clocks"
 	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
 )
+
+// Moments before all others, when there is no grant (any more).
+const (
+	ended   clocks.Moment = math.MinInt64 // the grant was removed
+	noGrant clocks.Moment = ended + 1     // there is none, and nobody has learned anything since: see store.find
+)
+
+// never is grant.saved before there was anything to save.
+const never = math.MinInt32
 
 // A grant is one identity's claim that one IP prefix may come in, until it expires. Here, each certificate of an identity
 // has one of its own: a device of the same name is another device. What people see counts and shows an identity's
@@ -13,13 +27,14 @@ import (
 type grant struct {
 	address  *address
 	identity identity.Identity
-	learned  moment // when the identity was first seen here
-	proved   moment // when it last gave its proof
-	expires  moment // the first moment at which the grant no longer holds; over if it was removed
-	stamp    int64  // of its last proof, for the order among replicas; 0: not shared, or not yet
+	learned  clocks.Moment // when the identity was first seen here
+	proved   clocks.Moment // when it last gave its proof
+	expires  clocks.Moment // the first moment at which the grant no longer holds; ended if it was removed
+	stamp    int64         // of its last proof, for the order among replicas; 0: not shared, or not yet
 
-	due        moment        // when to look whether the grant has expired; never after expires
-	position   int           // in allowlist.due
+	due        clocks.Moment // when to look whether the grant has expired; never after expires
+	position   int32         // among the deadlines
+	saved      int32         // when observers were last told of a renewal, in seconds since epoch
 	own        *list.List    // the addresses of the identity, if identities are indexed
 	byIdentity *list.Element // in own; the same for all certificates of the identity
 }
@@ -54,9 +69,9 @@ func (a *address) grantsOf(name string) []*grant {
 // perIdentity returns one grant of each identity and address, the one proved last.
 func perIdentity(grants []*grant) []*grant {
 	shown := []*grant{}
-	places := map[string]int{}
+	places := map[claim]int{}
 	for _, g := range grants {
-		about := claim(g.address.ip, g.identity)
+		about := claim{g.address.ip, g.identity.Name()}
 		at, found := places[about]
 		switch {
 		case !found:
@@ -67,11 +82,6 @@ func perIdentity(grants []*grant) []*grant {
 		}
 	}
 	return shown
-}
-
-// claim is what people see a grant as: an address, and an identity's name.
-func claim(ip netip.Prefix, id identity.Identity) string {
-	return ip.String() + " " + id.Name()
 }
 
 // latest returns the grant that was proved last.
@@ -126,4 +136,94 @@ func (g *grant) before(other *grant) bool {
 		return g.identity.Name() < other.identity.Name()
 	}
 	return g.identity.Fingerprint() < other.identity.Fingerprint()
+}
+
+// tombstones are revocations that are still remembered, so that an older grant from a state file or another replica doesn't
+// come back. Each is the grant that was revoked, with the stamp of the revocation. It is not safe for concurrent use.
+type tombstones struct {
+	byMember map[string]*grant
+	due      deadlines
+}
+
+func newTombstones() *tombstones {
+	return &tombstones{byMember: map[string]*grant{}}
+}
+
+// of returns the tombstone of the grant that a change is of.
+func (t *tombstones) of(c change.Change) (*grant, bool) {
+	if len(t.byMember) == 0 {
+		return nil, false
+	}
+	g, found := t.byMember[c.Member()]
+	return g, found
+}
+
+// put remembers a revocation, instead of another one of the same grant. Of more than most, those go that end first. It keeps
+// no names but those that tell the grant from others.
+func (t *tombstones) put(c change.Change, expires clocks.Moment, most int) {
+	t.remove(c)
+	g := &grant{address: &address{ip: c.IP}, identity: c.Identity.Bare(), stamp: c.Stamp, expires: expires, due: expires}
+	t.byMember[c.Member()] = g
+	heap.Push(&t.due, g)
+	for len(t.due) > most {
+		t.drop(t.due[0])
+	}
+}
+
+func (t *tombstones) remove(c change.Change) {
+	if g, found := t.of(c); found {
+		t.drop(g)
+	}
+}
+
+func (t *tombstones) drop(g *grant) {
+	delete(t.byMember, change.Member(g.address.ip, g.identity))
+	heap.Remove(&t.due, int(g.position))
+}
+
+func (t *tombstones) removeExpired(now clocks.Moment) {
+	for len(t.due) > 0 && t.due[0].expires <= now {
+		t.drop(t.due[0])
+	}
+}
+
+// age has all end earlier by d. That leaves their order as it is.
+func (t *tombstones) age(d time.Duration) {
+	for _, g := range t.due {
+		g.expires -= d
+		g.due -= d
+	}
+}
+
+// shift adds to all their stamps, in milliseconds.
+func (t *tombstones) shift(by int64) {
+	for _, g := range t.due {
+		g.stamp += by
+	}
+}
+
+// deadlines is a heap.Interface of grants or tombstones, the one that is due first on top.
+type deadlines []*grant
+
+func (d deadlines) Len() int           { return len(d) }
+func (d deadlines) Less(i, j int) bool { return d[i].due < d[j].due }
+
+func (d deadlines) Swap(i, j int) {
+	d[i], d[j] = d[j], d[i]
+	d[i].position = int32(i)
+	d[j].position = int32(j)
+}
+
+func (d *deadlines) Push(x any) {
+	g := x.(*grant)
+	g.position = int32(len(*d))
+	*d = append(*d, g)
+}
+
+func (d *deadlines) Pop() any {
+	last := len(*d) - 1
+	g := (*d)[last]
+	(*d)[last] = nil
+	*d = (*d)[:last]
+	return g
 }

@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"github.com/mtlsallowlist/mtlsallowlist/internal/clientip"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/clocks"
 	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/page"
 	"github.com/mtlsallowlist/mtlsallowlist/internal/proof"
 )
 
@@ -29,8 +31,8 @@ type learner struct {
 	next     http.Handler
 	unproven http.Handler // takes the requests without a valid proof; nil: they are rejected
 	prove    proof.Prover
-	clock    clock
-	teller   teller
+	clock    clocks.Clock
+	reports  reporter
 	rejecter *rejecter
 	store    *store
 	taken    map[string]*remembered // by the connection's remote address, guarded by the store's mu
@@ -39,14 +41,14 @@ type learner struct {
 // A remembered proof is what a learner took on a connection: a certificate, which the connection keeps, for a grant.
 type remembered struct {
 	connection *tls.ConnectionState
-	until      moment // the last moment at which the certificate is valid, and the state file needs no renewal
+	until      clocks.Moment // the last moment at which the certificate is valid, and observers need not be told of a renewal
 	*grant
 }
 
-func newLearner(s settings, next, unproven http.Handler, clock clock, teller teller) *learner {
-	teller.store.learnBy(terms{learner: true, limits: s.limits, allowPrivate: s.allowPrivate}, clock.read())
+func newLearner(s settings, next, unproven http.Handler, clock clocks.Clock, reports reporter) *learner {
+	reports.store.learnBy(terms{learner: true, limits: s.limits, allowPrivate: s.allowPrivate}, clock.Read())
 	return &learner{
-		settings: s, next: next, unproven: unproven, prove: proof.New(s.proof, s.identityHeader), clock: clock, teller: teller,
+		settings: s, next: next, unproven: unproven, prove: proof.New(s.proof, s.identityHeader), clock: clock, reports: reports,
 		rejecter: newRejecter(s), store: s.stores[0], taken: map[string]*remembered{},
 	}
 }
@@ -65,14 +67,15 @@ func (l *learner) handler() http.Handler {
 	recency := list.recency
 	counts := l.store.counts
 	taken := l.taken
-	since := l.clock.since
+	since := l.clock.Since
+	start := clocks.Epoch
 	ttl := l.limits.ttl
 	maxIPs := l.limits.maxIPs
 	maxOwn := l.limits.maxIPsPerIdentity
 	siteHeader := proof.SiteHeader // a constant of another package costs an allocation each time
 	crossSite := proof.CrossSite
 	return http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
-		now := since(epoch)
+		now := since(start)
 		site := req.Header[siteHeader]
 		mu.Lock()
 		p := taken[req.RemoteAddr]
@@ -95,8 +98,8 @@ func (l *learner) handler() http.Handler {
 }
 
 func (l *learner) decide(rw http.ResponseWriter, req *http.Request) {
-	now := l.clock.read()
-	id, until, passes := l.check(rw, req, now.wall)
+	now := l.clock.Read()
+	id, until, passes := l.check(rw, req, now.Wall)
 	if !passes {
 		return
 	}
@@ -106,7 +109,7 @@ func (l *learner) decide(rw http.ResponseWriter, req *http.Request) {
 
 // await lets the service decide: its answer is the proof. Of whom is settled before: the service may write into req.
 func (l *learner) await(rw http.ResponseWriter, req *http.Request) {
-	id, _, passes := l.check(rw, req, l.clock.now())
+	id, _, passes := l.check(rw, req, l.clock.Now())
 	if !passes {
 		return
 	}
@@ -119,8 +122,8 @@ func (l *learner) await(rw http.ResponseWriter, req *http.Request) {
 		doubt = proof.CheckPath(req)
 	}
 	a := proof.NewAnswer(rw, func() {
-		now := l.clock.read()
-		l.takeUnless(doubt, req, id, now.wall, now)
+		now := l.clock.Read()
+		l.takeUnless(doubt, req, id, now.Wall, now)
 	})
 	l.next.ServeHTTP(a, req)
 	a.Begin(http.StatusOK) // as net/http does if nothing was written
@@ -146,45 +149,36 @@ func (l *learner) check(rw http.ResponseWriter, req *http.Request, now time.Time
 }
 
 // takeUnless takes the proof, unless there is a doubt, which is told: then the request passes, but counts for nothing.
-func (l *learner) takeUnless(doubt error, req *http.Request, id identity.Identity, until time.Time, now reading) {
+func (l *learner) takeUnless(doubt error, req *http.Request, id identity.Identity, until time.Time, now clocks.Reading) {
 	if doubt == nil {
 		l.take(req, id, until, now)
 		return
 	}
 	addr, _ := l.address(req)
 	if !l.sourceRange.Contains(addr) {
-		l.note("not learned", doubt, req, addr, id, now.wall)
+		l.note("not learned", doubt, req, addr, id, now.Wall)
 	}
 }
 
-// take learns where req comes from, and sees to it that it is on disk. That it can't be learned or saved is told: who
-// has given a proof isn't to suffer from it.
-func (l *learner) take(req *http.Request, id identity.Identity, until time.Time, now reading) {
+// take learns where req comes from, and waits until that is safe. That it can't be learned or saved is told: who has given a
+// proof isn't to suffer from it.
+func (l *learner) take(req *http.Request, id identity.Identity, until time.Time, now clocks.Reading) {
 	addr, _ := l.address(req) // if it can't be read, it is the zero Addr, which learn refuses
-	g, news, err := l.learn(addr, id, now)
+	g, unsettled, err := l.learn(addr, id, now)
 	if err != nil {
-		l.note("not learned", err, req, addr, id, now.wall)
+		l.note("not learned", err, req, addr, id, now.Wall)
 	}
-	shared := linkOf(l.store)
-	if shared != nil && news {
-		shared.await()
-	} else if shared != nil && g != nil {
-		shared.pokeSoon()
+	if unsettled {
+		l.store.settle(now)
 	}
-	if file := l.store.stateFile(); g != nil && file != nil {
-		_ = file.keep(l.teller, now)
-		if fresh := file.fresh(); fresh.Before(until) {
-			until = fresh
-		}
-	}
-	if g != nil && l.direct && l.proof == proof.Certificate && shared == nil {
-		l.remember(req.RemoteAddr, &remembered{connection: req.TLS, until: now.momentOf(until), grant: g})
+	if g != nil && l.direct && l.proof == proof.Certificate && replicaOf(l.store) == nil {
+		l.remember(req.RemoteAddr, &remembered{connection: req.TLS, until: now.MomentOf(until), grant: g})
 	}
 }
 
 // learn records that id gave its proof at addr, and tells what is new. It returns no grant if addr is in the source
 // range, and fails if the address may not be learned, or the identity is too large to be kept.
-func (l *learner) learn(addr netip.Addr, id identity.Identity, now reading) (g *grant, news bool, err error) {
+func (l *learner) learn(addr netip.Addr, id identity.Identity, now clocks.Reading) (g *grant, unsettled bool, err error) {
 	if l.sourceRange.Contains(addr) {
 		return nil, false, nil
 	}
@@ -196,20 +190,23 @@ func (l *learner) learn(addr netip.Addr, id identity.Identity, now reading) (g *
 		return nil, false, err
 	}
 	ip := clientip.Prefix(addr, l.ipv6Subnet)
-	g, news, evicted := l.store.learn(ip, kept, l.limits, now)
+	g, news, evicted, unsettled := l.store.learn(ip, kept, l.limits, now)
 	if news {
-		l.teller.tell(slog.LevelInfo, event{at: now.wall, what: "learned", ip: ip, identity: id}, "expires", now.wall.Add(l.limits.ttl))
+		l.reports.report(slog.LevelInfo, page.Event{At: now.Wall, What: "learned", IP: ip, Identity: id}, "expires", now.Wall.Add(l.limits.ttl))
 	}
 	for _, gone := range evicted {
-		l.teller.tell(slog.LevelInfo, event{at: now.wall, what: "evicted", ip: gone.address.ip, identity: gone.identity})
+		l.reports.report(slog.LevelInfo, page.Event{At: now.Wall, What: "evicted", IP: gone.address.ip, Identity: gone.identity})
 	}
-	return g, news, nil
+	return g, unsettled, nil
 }
 
 // remember keeps p for the connection's next request. The memory is bounded by forgetting any other.
 func (l *learner) remember(remoteAddr string, p *remembered) {
 	l.store.mu.Lock()
 	defer l.store.mu.Unlock()
+	if fresh := clocks.Moment(p.saved)*time.Second + renewalInterval; fresh < p.until && len(l.store.observers) > 0 {
+		p.until = fresh // then observers are told of a renewal
+	}
 	if len(l.taken) >= maxProofs {
 		for other := range l.taken {
 			delete(l.taken, other)
@@ -220,6 +217,6 @@ func (l *learner) remember(remoteAddr string, p *remembered) {
 }
 
 func (l *learner) note(what string, matter error, req *http.Request, addr netip.Addr, id identity.Identity, now time.Time) {
-	e := event{at: now, what: what, ip: clientip.Prefix(addr, l.ipv6Subnet), identity: id, why: matter.Error()}
-	l.teller.note(e, "remote", req.RemoteAddr)
+	e := page.Event{At: now, What: what, IP: clientip.Prefix(addr, l.ipv6Subnet), Identity: id, Why: matter.Error()}
+	l.reports.warn(e, "remote", req.RemoteAddr)
 }

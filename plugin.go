@@ -17,6 +17,8 @@ import (
 	"net/http"
 	"os"
 	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/clocks"
 )
 
 // Config holds a middleware's options. Traefik fills it from any of its providers.
@@ -114,10 +116,10 @@ func CreateConfig() *Config {
 // New makes a middleware named name in front of next. Traefik calls it for each router and reload, and cancels ctx
 // at the next reload. Its error tells all faults of config; Traefik then takes the router down, so that nothing opens.
 func New(ctx context.Context, next http.Handler, config *Config, name string) (http.Handler, error) {
-	return newHandler(ctx, next, config, name, clock{time.Now, time.Since}, slog.New(slog.NewTextHandler(os.Stdout, nil)))
+	return newHandler(ctx, next, config, name, clocks.Clock{Now: time.Now, Since: time.Since}, slog.New(slog.NewTextHandler(os.Stdout, nil)))
 }
 
-func newHandler(ctx context.Context, next http.Handler, config *Config, name string, clock clock, log *slog.Logger) (http.Handler, error) {
+func newHandler(ctx context.Context, next http.Handler, config *Config, name string, clock clocks.Clock, log *slog.Logger) (http.Handler, error) {
 	s, err := parse(config)
 	if err != nil {
 		return nil, fmt.Errorf("mtlsallowlist: middleware %q: %w", name, err)
@@ -137,23 +139,23 @@ func newHandler(ctx context.Context, next http.Handler, config *Config, name str
 	case modeEither:
 		unproven = newEnforcer(*s, next, clock).handler()
 	}
-	t := teller{log: log, store: s.stores[0]}
+	reports := reporter{log: log, store: s.stores[0]}
 	if s.stateFile != "" {
-		if err := openStateFile(ctx, t, s, clock.read()); err != nil {
+		if err := openStateFile(ctx, reports, s, clock.Read()); err != nil {
 			return nil, fmt.Errorf("mtlsallowlist: middleware %q: stateFile: invalid value %q: %w", name, s.stateFile, err)
 		}
 	}
-	learner := newLearner(*s, next, unproven, clock, t)
+	learner := newLearner(*s, next, unproven, clock, reports)
 	share(ctx, s, clock, log) // by the learner's terms, and with what the state file had
 	return learner.handler(), nil
 }
 
 // share has the stores shared, if they are to be.
-func share(ctx context.Context, s *settings, clock clock, log *slog.Logger) {
+func share(ctx context.Context, s *settings, clock clocks.Clock, log *slog.Logger) {
 	if s.redis == nil {
 		return
 	}
 	for _, store := range s.stores {
-		openLink(ctx, store, s.redis, clock, log)
+		replicate(ctx, store, s.redis, clock, log)
 	}
 }

@@ -5,15 +5,23 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"fmt"
+	"io"
 	"log/slog"
+	"math/big"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"sort"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/mtlsallowlist/mtlsallowlist/internal/change"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/clocks"
 	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
 )
 
@@ -24,9 +32,9 @@ type house struct {
 	now      time.Time
 	log      bytes.Buffer
 	logger   *slog.Logger
-	cancel   context.CancelFunc                                                                              // of the last reload
-	make     func(context.Context, http.Handler, *Config, string, clock, *slog.Logger) (http.Handler, error) // newHandler, unless a test says otherwise
-	service  http.HandlerFunc                                                                                // welcomes, unless a test says otherwise
+	cancel   context.CancelFunc                                                                                     // of the last reload
+	make     func(context.Context, http.Handler, *Config, string, clocks.Clock, *slog.Logger) (http.Handler, error) // newHandler, unless a test says otherwise
+	service  http.HandlerFunc                                                                                       // welcomes, unless a test says otherwise
 	handlers map[string]http.Handler
 }
 
@@ -43,10 +51,10 @@ func newHouse(t *testing.T, configs map[string]Config) *house {
 }
 
 // clock shows the house's time.
-func (h *house) clock() clock {
-	return clock{
-		now:   func() time.Time { return h.now },
-		since: func(t time.Time) time.Duration { return h.now.Sub(t) },
+func (h *house) clock() clocks.Clock {
+	return clocks.Clock{
+		Now:   func() time.Time { return h.now },
+		Since: func(t time.Time) time.Duration { return h.now.Sub(t) },
 	}
 }
 
@@ -425,4 +433,143 @@ func TestNoGrantIsLostUnderReloads(t *testing.T) {
 		mu.Unlock()
 	}
 	wg.Wait()
+}
+
+// t0 is when tests begin.
+var t0 = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// certificate makes a leaf for identityOf: real handshakes are the matter of the end-to-end tests.
+func certificate(names string) *x509.Certificate {
+	leaf := &x509.Certificate{
+		Raw:          []byte(names),
+		SerialNumber: big.NewInt(0xc0ffee),
+		NotBefore:    t0.Add(-time.Hour),
+		NotAfter:     t0.Add(1000 * time.Hour),
+	}
+	for _, name := range strings.Fields(names) {
+		kind, value, _ := strings.Cut(name, ":")
+		switch kind {
+		case "cn":
+			leaf.Subject = pkix.Name{CommonName: value}
+		case "dns":
+			leaf.DNSNames = append(leaf.DNSNames, value)
+		case "email":
+			leaf.EmailAddresses = append(leaf.EmailAddresses, value)
+		case "uri":
+			uri, err := url.Parse(value)
+			if err != nil {
+				panic(err)
+			}
+			leaf.URIs = append(leaf.URIs, uri)
+		}
+	}
+	return leaf
+}
+
+// verified is the state of a connection on which Traefik verified leaf.
+func verified(leaf *x509.Certificate) *tls.ConnectionState {
+	ca := &x509.Certificate{NotBefore: t0.Add(-time.Hour), NotAfter: t0.Add(10000 * time.Hour)}
+	return &tls.ConnectionState{
+		PeerCertificates: []*x509.Certificate{leaf},
+		VerifiedChains:   [][]*x509.Certificate{{leaf, ca}},
+	}
+}
+
+// someSum is a fingerprint.
+const someSum = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+// add has an identity give its proof at ip. It returns the grant, whether the identity had none for ip, or none by a
+// certificate as new, and the grants that had to go.
+func add(l *allowlist, ip netip.Prefix, id identity.Identity, limits limits, now clocks.Moment) (g *grant, first, newer bool, evicted []*grant) {
+	o := l.prove(ip, id, limits, now)
+	return o.grant, o.first, o.newer, o.evicted
+}
+
+// putBack applies a grant from before, and reports whether it is a new one that holds.
+func putBack(l *allowlist, ip netip.Prefix, g *grant, limits limits, now clocks.Moment) bool {
+	g.address = &address{ip: ip}
+	o, valid := l.apply(l.change(change.Granted, g), terms{limits: limits, allowPrivate: true}, now)
+	return valid && o.made && o.grant.expires != ended
+}
+
+// A mailbox is an observer that keeps what it is handed, the last change of each grant.
+type mailbox struct {
+	changes map[string]change.Change
+	all     int // changes that it was handed
+	major   int // but for mere renewals
+}
+
+// collect has a mailbox observe a store, instead of the one before.
+func collect(s *store) *mailbox {
+	m := &mailbox{changes: map[string]change.Change{}}
+	s.observe(observerRedis, m)
+	return m
+}
+
+func (m *mailbox) Changed(c change.Change) {
+	m.changes[c.Member()] = c
+	m.all++
+	if !c.Minor {
+		m.major++
+	}
+}
+
+func (m *mailbox) Settle(int64, int64) {}
+
+func (m *mailbox) ClockSet(int64) {}
+
+// drain empties the mailbox.
+func (m *mailbox) drain() []change.Change {
+	changes := []change.Change{}
+	for _, c := range m.changes {
+		changes = append(changes, c)
+	}
+	m.changes = map[string]change.Change{}
+	return changes
+}
+
+// allOf returns all that a store tells whoever asks it at now, the oldest first.
+func allOf(s *store, now clocks.Moment) []change.Change {
+	all := []change.Change{}
+	grants, tombstones := s.holding(now)
+	all = append(all, s.changesOf(grants, false)...)
+	all = append(all, s.changesOf(tombstones, true)...)
+	sort.Slice(all, func(i, j int) bool { return all[i].Stamp < all[j].Stamp })
+	return all
+}
+
+// granted is a change as a state file has it, by the wall clock.
+func granted(ip netip.Prefix, id identity.Identity, learned, proved, expires time.Time) change.Change {
+	return change.Change{Kind: change.Granted, IP: ip, Identity: id, Learned: learned.UnixMilli(), Stamp: proved.UnixMilli(), Proved: proved.UnixMilli(), Expires: expires.UnixMilli()}
+}
+
+// revokedAt is likewise one.
+func revokedAt(ip netip.Prefix, id identity.Identity, revoked, expires time.Time) change.Change {
+	c := granted(ip, id, revoked, revoked, expires)
+	c.Kind = change.Revoked
+	return c
+}
+
+// inStore returns changes by the time of a store that the wall clock stands for.
+func inStore(s *store, changes ...change.Change) []change.Change {
+	shifted := []change.Change{}
+	for _, c := range changes {
+		shifted = append(shifted, c.Shifted(s.list.Ahead-clocks.Epoch.UnixMilli()))
+	}
+	return shifted
+}
+
+// restoreAll restores changes by limits, and returns how many grants.
+func restoreAll(s *store, changes []change.Change, limits limits, now clocks.Moment) int {
+	_, restored, _ := s.restore(changes, &settings{limits: limits, ipv6Subnet: 64}, now)
+	return restored
+}
+
+func TestTheWarmUpOfReplicationGoesAsWritten(t *testing.T) {
+	if err := warmUpReplication(slog.New(slog.NewTextHandler(io.Discard, nil))); err != nil {
+		t.Error(err)
+	}
+	if r := replicaOf(newStore("warm-up of replication")); r != nil {
+		t.Error("its replicator is still in use")
+	}
 }

@@ -2,6 +2,8 @@ package mtlsallowlist
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"html"
@@ -16,6 +18,7 @@ import (
 	"time"
 
 	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/page"
 )
 
 // get asks a middleware for a path, from 203.0.113.7 and without a certificate.
@@ -34,6 +37,41 @@ func (h *house) post(middleware, method, path, from string, header http.Header, 
 	rw := httptest.NewRecorder()
 	h.handlers[middleware].ServeHTTP(rw, req)
 	return rw
+}
+
+// A listing is what the status page tells to programs, as they read it.
+type listing struct {
+	Stores []listedStore
+	You    listedViewer
+}
+
+type listedViewer struct {
+	IP       string
+	Admitted bool
+}
+
+type listedStore struct {
+	Name   string
+	MaxIPs int
+	Redis  *listedRedis
+	Grants []listedGrant
+}
+
+type listedRedis struct {
+	InStep  bool
+	Since   time.Time
+	Error   string
+	Skipped int
+}
+
+type listedGrant struct {
+	IP          string
+	Identity    string
+	Fingerprint string
+	Serial      string
+	Learned     time.Time
+	Proved      time.Time
+	Expires     time.Time
 }
 
 // listing asks for what the page tells to programs.
@@ -298,12 +336,11 @@ func TestARevocationIsOnDiskAndTold(t *testing.T) {
 			t.Errorf("the log lacks %q: %s", want, h.log.String())
 		}
 	}
-	file := openStore(h.store("default")).stateFile()
-	before := file.fresh()
+	before := looks(t, filepath.Dir(path))
 	h.now = h.now.Add(2 * renewalInterval)
 	h.fetch("open", http.MethodDelete, "/grants?ip=203.0.113.8", "198.51.100.1", http.Header{})
-	if got := file.fresh(); !got.Equal(before) {
-		t.Errorf("the file was written at %v, when nothing was revoked", got.Add(-renewalInterval))
+	if got := looks(t, filepath.Dir(path)); got != before {
+		t.Errorf("the file was written when nothing was revoked: %s", got)
 	}
 }
 
@@ -464,4 +501,145 @@ func TestThePageSaysWhatToDoNext(t *testing.T) {
 	shows("one is in", "203.0.113.7", "is let in", "1 of 4 addresses", "25 percent full", "45 min left", "15 min ago", `title="2026-01-01 02:30:00 UTC"`, `aria-label="Revoke cn:phone at 203.0.113.7"`, "you</span>", "learned</b>", `<rect class="level" width="75"`)
 	h.fetch("status", http.MethodDelete, "/grants?ip=203.0.113.7", "203.0.113.7", http.Header{})
 	shows("revoked", "203.0.113.7", "isn’t on the list", "revoked</b>", "Nobody is on this list.")
+}
+
+func TestThePageTellsWhatWasRevoked(t *testing.T) {
+	h := newHouse(t, map[string]Config{"status": {Mode: "status", Proof: "request"}})
+	for _, row := range []struct{ query, want string }{
+		{"?revoked=0", "0 grants revoked."},
+		{"?revoked=1", "1 grant revoked."},
+		{"?revoked=2", "2 grants revoked."},
+		{"?revoked=-1", ""},
+		{"?revoked=one", ""},
+		{"?revoked=", ""},
+		{"", ""},
+	} {
+		page := h.get("status", "/"+row.query, "text/html").Body.String()
+		if got := strings.Contains(page, " revoked."); got != (row.want != "") || !strings.Contains(page, row.want) {
+			t.Errorf("%s: the page doesn't say %q, or something like it: %s", row.query, row.want, page)
+		}
+	}
+}
+
+func TestThePageTellsWhyWhoeverLooksIsNotOnTheList(t *testing.T) {
+	h := newHouse(t, map[string]Config{
+		"learn":  {Mode: "learn", AllowPrivate: "true"},
+		"status": {Mode: "status", Proof: "request"},
+	})
+	h.walk("two", "learn 192.168.0.1 cn:a=200; learn 203.0.113.7 cn:b=200")
+	for _, row := range []struct{ from, want, hint string }{
+		{"203.0.113.7", "is let in", ""},
+		{"203.0.113.8", "isn’t on the list", ""},
+		{"192.168.0.1", "is let in", ""},
+		{"192.168.0.2", "isn’t on the list", "It is a private address"},
+		{"[64:ff9b::203.0.113.7]", "is let in", ""},
+		{"[64:ff9b:1::203.0.113.7]", "isn’t on the list", "It is a private address"},
+		{"nowhere", "", "Your address can&#39;t be read"},
+	} {
+		page := h.fetch("status", http.MethodGet, "/", row.from, http.Header{}).Body.String()
+		_, you, _ := strings.Cut(page, `<p class="you `)
+		you, _, _ = strings.Cut(you, "</p>")
+		if !strings.Contains(you, row.want) || !strings.Contains(you, row.hint) || row.hint == "" && strings.Contains(you, "address") {
+			t.Errorf("%s: got %s, want %s %s", row.from, you, row.want, row.hint)
+		}
+	}
+}
+
+func TestThePageHasTheStyleThatItsPolicyAllows(t *testing.T) {
+	h := newHouse(t, map[string]Config{"status": {Mode: "status", Proof: "request"}})
+	rw := h.fetch("status", http.MethodGet, "/", "203.0.113.7", http.Header{})
+	_, style, _ := strings.Cut(rw.Body.String(), "<style>")
+	style, after, _ := strings.Cut(style, "</style>")
+	sum := sha256.Sum256([]byte(style))
+	if style == "" || strings.Contains(after, "<style") {
+		t.Errorf("the page has no style, or two: %s", rw.Body)
+	}
+	if policy := rw.Header().Get("Content-Security-Policy"); !strings.Contains(policy, "style-src 'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+"'") {
+		t.Errorf("the policy allows another style: %s", policy)
+	}
+}
+
+func TestWhatAStoreShows(t *testing.T) {
+	s := newStore("house")
+	s.learnBy(terms{learner: true, limits: limits{maxIPs: 2}}, atTime(t0))
+	wide := limits{time.Hour, 9, 0}
+	s.learn(ipOf("B"), named("cn:phone"), wide, atTime(t0))
+	s.learn(ipOf("A"), named("header:alice"), limits{2 * time.Hour, 9, 0}, atTime(t0.Add(time.Minute)))
+	s.learn(ipOf("B"), named("cn:phone"), wide, atTime(t0.Add(16*time.Minute)))
+	s.record(page.Event{At: t0, What: "refused", Why: "no TLS"})
+	v := s.survey(atTime(t0.Add(31 * time.Minute)))
+	got := fmt.Sprintf("%s %d", v.Name, v.MaxIPs)
+	for _, g := range v.Grants {
+		got += fmt.Sprintf("; %s %s %v %v %v", letterOf(g.IP), g.Identity.Name(), g.Learned.Sub(t0), g.Proved.Sub(t0), g.Expires.Sub(t0))
+	}
+	if want := "house 2; B cn:phone 0s 16m0s 1h16m0s; A header:alice 1m0s 1m0s 2h1m0s"; got != want || len(v.Events) != 1 || v.Events[0].Why != "no TLS" || v.StateFile != "" {
+		t.Errorf("got %s, want %s; %+v", got, want, v.Events)
+	}
+}
+
+func TestMetricsCount(t *testing.T) {
+	h := newHouse(t, map[string]Config{
+		"learn":   {Mode: "learn", TTL: "1h", MaxIPs: "2"},
+		"enforce": {Mode: "enforce"},
+		"both":    {Mode: "enforce", Store: []string{"default", "other"}},
+		"proxied": {Mode: "enforce", SourceRange: []string{"203.0.113.66"}, IPStrategy: IPStrategy{Depth: "1"}},
+		"status":  {Mode: "status", Proof: "request"},
+	})
+	h.walk("a day", strings.Join([]string{
+		"learn 203.0.113.1 cn:a=200", "learn 203.0.113.1 cn:a=200", "wait 1s", "learn 203.0.113.2 cn:b=200", "wait 1s", "learn 203.0.113.3 cn:c=200", // evicts .1
+		"enforce 203.0.113.3=200", "enforce 203.0.113.3=200", "both 203.0.113.3=200", "enforce 203.0.113.1=403", "enforce 203.0.113.1=403", "both 203.0.113.1=403",
+		"learn 203.0.113.3=403", "proxied 203.0.113.3=403", "wait 59m58s", "wait 1s", "learn 203.0.113.4 cn:d=200",
+	}, "; "))
+	state := verified(certificate("cn:d"))
+	h.answer("learn", "203.0.113.4:9", state)
+	h.answer("learn", "203.0.113.4:9", state) // on the same connection
+	h.fetch("status", "DELETE", "/grants?identity=cn:d", "203.0.113.4", nil)
+	got := h.get("status", "/metrics", "").Body.String()
+	for _, want := range []string{
+		`grants{store="STORE"} 1`, `ips{store="STORE"} 1`, `ips_limit{store="STORE"} 2`, `learned_total{store="STORE"} 4`, `renewed_total{store="STORE"} 3`,
+		`evicted_total{store="STORE"} 1`, `revoked_total{store="STORE"} 1`, `admitted_total{store="STORE"} 3`, `state_file_failures_total{store="STORE"} 0`,
+		`rejected_total{store="STORE",reason="not on the allowlist"} 3`, `rejected_total{store="STORE",reason="no TLS"} 1`, `rejected_total{store="STORE",reason="no usable client address"} 1`,
+	} {
+		if want = "\nmtlsallowlist_" + strings.ReplaceAll(want, "STORE", h.store("default")) + "\n"; !strings.Contains(got, want) {
+			t.Errorf("the metrics lack %q: %s", want, got)
+		}
+	}
+	h.now = h.now.Add(time.Hour)
+	if got := h.get("status", "/metrics", "").Body.String(); !strings.Contains(got, `mtlsallowlist_grants{store="`+h.store("default")+`"} 0`) {
+		t.Errorf("after an hour: %s", got)
+	}
+}
+
+// TestLookingAtTheMetricsChangesNone since an enforcer counts by a pointer that it holds.
+func TestLookingAtTheMetricsChangesNone(t *testing.T) {
+	h := newHouse(t, map[string]Config{"enforce": {Mode: "enforce"}, "status": {Mode: "status", Proof: "request"}})
+	for _, want := range []string{"1", "2", "3"} {
+		h.walk("a stranger", "enforce 203.0.113.7=403")
+		got := h.get("status", "/metrics", "").Body.String()
+		if want := `mtlsallowlist_rejected_total{store="` + h.store("default") + `",reason="not on the allowlist"} ` + want + "\n"; !strings.Contains(got, want) {
+			t.Errorf("the metrics lack %q: %s", want, got)
+		}
+		if strings.Count(got, "reason=") != 1 {
+			t.Errorf("want one sample with a reason: %s", got)
+		}
+	}
+}
+
+func TestAnIdentityOfOneNameIsTold(t *testing.T) {
+	h := newHouse(t, map[string]Config{"status": {Mode: "status", Proof: "request", IdentityHeader: "X-User", Identities: []string{"header:alice"}}})
+	h.fetch("status", "GET", "/", "203.0.113.7", http.Header{"X-User": {"bob"}})
+	if want := `ip=203.0.113.7 identity=header:bob remote=203.0.113.7:4711 reason="identity not among identities"`; !strings.Contains(h.log.String(), want) {
+		t.Errorf("the log lacks %s: %s", want, h.log.String())
+	}
+}
+
+func TestAStoreKeepsItsLastEvents(t *testing.T) {
+	s := newStore("events")
+	for i := 0; i < maxEvents+7; i++ {
+		s.record(page.Event{At: t0.Add(time.Duration(i))})
+	}
+	events := s.lastEvents()
+	if len(events) != maxEvents || events[0].At != t0.Add(7) || events[maxEvents-1].At != t0.Add(maxEvents+6) {
+		t.Errorf("got %d events from %v to %v", len(events), events[0].At, events[len(events)-1].At)
+	}
 }

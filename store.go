@@ -5,122 +5,179 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mtlsallowlist/mtlsallowlist/internal/change"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/clocks"
 	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
-	"github.com/mtlsallowlist/mtlsallowlist/internal/option"
 )
+
+// portionSize bounds how many grants are handled under one lock, and so how long a request can wait for it.
+const portionSize = 50
+
+// An observer is handed the changes of a store, those but that it has made itself.
+type observer interface {
+	// Changed is called under the store's lock, in the order of the changes. It may only queue.
+	Changed(c change.Change)
+	// Settle waits until the changes that Changed has got are safe, or can't be. It gets the time by the wall clock and by
+	// that of the store, both in milliseconds since 1970.
+	Settle(wall, now int64)
+	// ClockSet is called, likewise under the lock, before the store's clock is set ahead by so many milliseconds.
+	ClockSet(by int64)
+}
 
 // A store is a named allowlist that every middleware instance naming it shares.
 // It is safe for concurrent use.
 type store struct {
 	name string
 
-	mu      sync.Mutex // not an RWMutex: letting somebody in is counted, too
-	wall    wallClock
-	list    *allowlist
-	nobody  *grant // stands for having no grant, until there is a new one
-	terms   terms
-	counts  *counts
-	journal journal
-	changes int        // how many there were that a state file has to have
-	file    *stateFile // nil: none
-	sharing *sharing
+	mu        sync.Mutex // not an RWMutex: letting somebody in is counted, too
+	wall      clocks.Wall
+	aged      time.Duration // how much older grants have become by the wall clock since it was compared with Redis's
+	list      *allowlist
+	miss      *grant // missSentinel: stands for having no grant, until there is a new one
+	terms     terms
+	counts    *counts
+	events    events
+	observers map[string]observer // by their names
 }
-
-// terms are how the learner that was made last learns. What other replicas have learned is taken over likewise.
-type terms struct {
-	learner      bool // there was one
-	limits       limits
-	allowPrivate bool
-}
-
-// noTerms are those of a store without a learner.
-var noTerms = terms{limits: limits{ttl: option.MaxDuration, maxIPs: maxShared}, allowPrivate: true}
-
-// stores is the one piece of state of the package. It has to be package-level: Traefik makes new handlers
-// at every reload, and what was learned must be there for them.
-var stores = struct {
-	mu      sync.Mutex
-	byName  map[string]*store
-	files   map[string]*stateFile // by path
-	sharers map[string][]sharer   // by the name of the store
-
-	linking sync.Mutex       // held for a moment only, since learners wait for it
-	links   map[string]*link // by the name of the store
-	linkID  int              // the last
-}{byName: map[string]*store{}, files: map[string]*stateFile{}, sharers: map[string][]sharer{}, links: map[string]*link{}}
 
 func newStore(name string) *store {
-	return &store{name: name, list: newAllowlist(), nobody: newNobody(), counts: newCounts(), journal: newJournal(), sharing: newSharing(), terms: noTerms}
+	return &store{name: name, list: newAllowlist(), miss: newMiss(), counts: newCounts(), events: newEvents(), terms: noTerms, observers: map[string]observer{}}
 }
 
-func newNobody() *grant {
-	return &grant{expires: unknown}
+func newMiss() *grant {
+	return &grant{expires: noGrant}
 }
 
-// openStore returns the store with that name, and makes it first if need be.
-func openStore(name string) *store {
-	stores.mu.Lock()
-	defer stores.mu.Unlock()
-	s := stores.byName[name]
-	if s == nil {
-		s = newStore(name)
-		stores.byName[name] = s
+// observe hands changes to an observer from now on, instead of another one of that name; nil: to none.
+func (s *store) observe(name string, o observer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.observers, name)
+	if o != nil {
+		s.observers[name] = o
 	}
-	return s
+}
+
+// settle waits until all observers have what has changed.
+func (s *store) settle(now clocks.Reading) {
+	s.settleBut("", now)
+}
+
+// settleBut does so but for one observer.
+func (s *store) settleBut(name string, now clocks.Reading) {
+	observers, at := s.observing(name, now)
+	for _, o := range observers {
+		o.Settle(now.Wall.UnixMilli(), at)
+	}
+}
+
+func (s *store) observing(but string, now clocks.Reading) ([]observer, int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	observers := []observer{}
+	for name, o := range s.observers {
+		if name != but {
+			observers = append(observers, o)
+		}
+	}
+	at := s.list.At(now.Mono)
+	return observers, at
 }
 
 // notice takes note of what the clocks show. After a step of the wall clock all grants are older by as much, and who
 // remembers something asks again.
-func (s *store) notice(now reading) {
+func (s *store) notice(now clocks.Reading) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.noticeLocked(now)
 }
 
-func (s *store) noticeLocked(now reading) {
-	forward, stepped := s.wall.step(now)
+func (s *store) noticeLocked(now clocks.Reading) {
+	forward, stepped := s.wall.Step(now)
 	if !stepped {
 		return
 	}
 	s.list.age(forward)
-	s.sharing.aged += forward
-	s.changedLocked()
+	s.aged += forward
+	s.forgetMissesLocked()
 }
 
-// find returns a grant that an identity that who matches holds for ip at now, or else nobody: whoever has no grant has
-// none as long as that expires at unknown. The caller must have the store's lock to look.
-func (s *store) find(ip netip.Prefix, who identity.Patterns, now reading) (g *grant, found bool) {
+// forgetMissesLocked has those ask again whose handlers remember that they have no grant.
+func (s *store) forgetMissesLocked() {
+	s.miss.expires = ended
+	s.miss = newMiss()
+}
+
+// find returns a grant that an identity that who matches holds for ip at now, or else missSentinel: whoever has no grant has
+// none as long as that expires at noGrant. The caller must have the store's lock to look.
+func (s *store) find(ip netip.Prefix, who identity.Patterns, now clocks.Reading) (g *grant, found bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.noticeLocked(now)
-	g = s.list.find(ip, who, now.mono)
+	g = s.list.find(ip, who, now.Mono)
 	if g == nil {
-		return s.nobody, false
+		return s.miss, false
 	}
 	return g, true
 }
 
+// holds reports whether there is a grant for ip at now.
+func (s *store) holds(ip netip.Prefix, now clocks.Reading) bool {
+	_, found := s.find(ip, nil, now)
+	return found
+}
+
 // learn records a proof. It returns the grant, whether to tell of it, since the identity had none for ip, or none by a
-// certificate as new, and the grants of others that made room for it.
-func (s *store) learn(ip netip.Prefix, id identity.Identity, limits limits, now reading) (g *grant, news bool, evicted []*grant) {
+// certificate as new, the grants of others that made room for it, and whether there is something to settle.
+func (s *store) learn(ip netip.Prefix, id identity.Identity, limits limits, now clocks.Reading) (g *grant, news bool, evicted []*grant, unsettled bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.noticeLocked(now)
-	made := s.list.made
-	before := s.list.stampOf(ip, id)
-	g, learned, newer, gone := s.list.add(ip, id, limits, now.mono)
-	if learned {
+	o := s.list.prove(ip, id, limits, now.Mono)
+	if o.first {
 		s.counts.learned++
 	} else {
 		s.counts.renewed++
 	}
-	evicted = s.evictedLocked(gone)
-	s.shareLocked(g, before, gone)
-	if s.list.made != made || len(gone) > 0 {
-		s.changedLocked()
+	minor := !s.changedLocked(o, "", now.Mono)
+	evicted = s.evictedLocked(o.evicted)
+	news = o.newer
+	g = o.grant
+	unsettled = !minor
+	return g, news, evicted, unsettled
+}
+
+// changedLocked hands the outcome of a change to the observers but the one that it comes from, and reports whether it is
+// more than a mere renewal.
+func (s *store) changedLocked(o outcome, from string, now clocks.Moment) bool {
+	if o.made || o.buried || o.ended != nil || len(o.evicted) > 0 {
+		s.forgetMissesLocked()
 	}
-	news = learned || newer
-	return g, news, evicted
+	major := len(o.evicted) > 0
+	if g := o.grant; g != nil {
+		renewed := !o.made && now-clocks.Moment(g.saved)*time.Second < renewalInterval
+		if !renewed {
+			g.saved = int32(now / time.Second)
+			major = true
+		}
+		if len(s.observers) > 0 {
+			c := s.list.change(change.Granted, g)
+			c.Minor = renewed
+			s.handOnLocked(c, from)
+		}
+	}
+	for _, gone := range o.evicted {
+		s.handOnLocked(s.list.change(change.Evicted, gone), "")
+	}
+	return major
+}
+
+func (s *store) handOnLocked(c change.Change, from string) {
+	for name, o := range s.observers {
+		if name != from {
+			o.Changed(c)
+		}
+	}
 }
 
 // evictedLocked counts grants that had to go, and returns what there is to tell of them: not of those that newer
@@ -137,31 +194,87 @@ func (s *store) evictedLocked(gone []*grant) []*grant {
 	return evicted
 }
 
-// changedLocked takes note that grants came or went.
-func (s *store) changedLocked() {
-	s.changes++
-	s.nobody.expires = over
-	s.nobody = newNobody()
+// apply merges changes that were made elsewhere or before, by what one observer knows. It returns how many of their grants
+// the store holds now, and how many changes nobody can have made.
+func (s *store) apply(changes []change.Change, from string, terms terms, now clocks.Moment) (held, invalid int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.list.removeExpired(now, portionSize)
+	applied := 0 // not a named result: used in an expression in a loop, Yaegi 0.16 has it begin as it was
+	refused := 0
+	for _, c := range changes {
+		o, valid := s.list.apply(c, terms, now)
+		if !valid {
+			refused++
+			continue
+		}
+		if o.ended != nil || o.buried {
+			s.handOnLocked(c, from)
+		}
+		s.changedLocked(o, from, now)
+		if o.grant != nil && o.grant.expires != ended {
+			applied++
+		}
+		if from != observerFile {
+			s.evictedLocked(o.evicted)
+		}
+	}
+	return applied, refused
 }
 
 // revoke ends the grants of the addresses in ips and of the identity with that name, and returns them. The zero ips
 // and the empty name stand for all.
-func (s *store) revoke(ips netip.Prefix, name string, now reading) []*grant {
+func (s *store) revoke(ips netip.Prefix, name string, now clocks.Reading) []*grant {
+	selected := s.selected(ips, name, now)
+	revoked := []*grant{}
+	for len(selected) > 0 {
+		n := portion(len(selected))
+		revoked = append(revoked, s.revokeGrants(selected[:n], now.Mono)...)
+		selected = selected[n:]
+	}
+	shown := perIdentity(revoked)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.counts.revoked += len(shown)
+	return shown
+}
+
+func (s *store) selected(ips netip.Prefix, name string, now clocks.Reading) []*grant {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.noticeLocked(now)
-	s.list.removeExpired(now.mono)
-	revoked := s.list.selected(ips, name)
-	for _, g := range revoked {
-		s.revokedLocked(g, now.mono)
-		s.list.remove(g)
+	s.list.removeExpired(now.Mono, 0)
+	return s.list.selected(ips, name)
+}
+
+func (s *store) revokeGrants(grants []*grant, now clocks.Moment) []*grant {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ttl := time.Duration(0)
+	if s.terms.learner {
+		ttl = s.terms.limits.ttl
 	}
-	if len(revoked) > 0 {
-		s.changedLocked()
+	revoked := []*grant{}
+	for _, g := range grants {
+		g = s.list.current(g)
+		if g == nil {
+			continue
+		}
+		c := s.list.revocation(g, ttl, now)
+		o, _ := s.list.apply(c, s.terms, now)
+		s.handOnLocked(c, "")
+		s.changedLocked(o, "", now)
+		revoked = append(revoked, g)
 	}
-	shown := perIdentity(revoked)
-	s.counts.revoked += len(shown)
-	return shown
+	return revoked
+}
+
+// portion returns how many of n grants are handled under one lock.
+func portion(n int) int {
+	if n > portionSize {
+		return portionSize
+	}
+	return n
 }
 
 // admitted counts a request that was let in.
@@ -186,16 +299,37 @@ func (s *store) rejections(why error) *int {
 	return s.counts.rejections(why.Error())
 }
 
-// learnBy makes known how a learner learns. What was taken over before there was any has to fit, too.
-func (s *store) learnBy(terms terms, now reading) {
+// learnBy makes known how a learner learns. What came from elsewhere before there was any has to fit, too.
+func (s *store) learnBy(terms terms, now clocks.Reading) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.noticeLocked(now)
 	first := !s.terms.learner
 	s.terms = terms
-	if first && s.sharing.timed {
-		s.adoptAgainLocked(now.mono)
+	if first {
+		s.applyAgainLocked(now.Mono)
 	}
+}
+
+// applyAgainLocked applies what the store holds once more, by other terms than before.
+func (s *store) applyAgainLocked(now clocks.Moment) {
+	changes := []change.Change{}
+	for _, g := range append([]*grant{}, s.list.due...) {
+		changes = append(changes, s.list.change(change.Granted, g))
+		s.list.remove(g)
+	}
+	for _, g := range append([]*grant{}, s.list.tombstones.due...) {
+		changes = append(changes, s.list.buried(g))
+		s.list.tombstones.drop(g)
+	}
+	for _, c := range changes {
+		o, _ := s.list.apply(c, s.terms, now)
+		s.evictedLocked(o.evicted)
+		for _, gone := range o.evicted {
+			s.handOnLocked(s.list.change(change.Evicted, gone), "")
+		}
+	}
+	s.forgetMissesLocked()
 }
 
 // limitIPs returns how many IPs the store may hold; 0 if nobody learns for it.
@@ -210,46 +344,4 @@ func (s *store) limitIPsLocked() int {
 		return 0
 	}
 	return s.terms.limits.maxIPs
-}
-
-// holds reports whether there is a grant for ip at now.
-func (s *store) holds(ip netip.Prefix, now reading) bool {
-	_, found := s.find(ip, nil, now)
-	return found
-}
-
-// lastEvents returns what happened last, the oldest first.
-func (s *store) lastEvents() []event {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return append([]event{}, s.journal.events...)
-}
-
-// keepIn makes f the file that keeps the store.
-func (s *store) keepIn(f *stateFile) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.file = f
-}
-
-// stateFile returns the file that keeps the store; nil if there is none.
-func (s *store) stateFile() *stateFile {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.file
-}
-
-// note reports whether matter should be told: it should if it hasn't been within noteInterval.
-// Matters must be few and fixed, not made of what clients send.
-func (s *store) note(matter string, now time.Time) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.journal.note(matter, now)
-}
-
-// record keeps an event for the status page.
-func (s *store) record(e event) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.journal.record(e)
 }

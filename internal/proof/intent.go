@@ -42,3 +42,18 @@ func isForeign(origin, host string) bool {
 	u, err := url.Parse(origin)
 	return err != nil || !strings.EqualFold(u.Hostname(), clientip.Host(host))
 }
+
+// IsCrossSite reports whether a browser sends req on behalf of another site: it adds the proof by itself. Browsers
+// since 2023 tell by Sec-Fetch-Site; older ones by Origin; what is no browser tells nothing.
+func IsCrossSite(req *http.Request) bool {
+	site := req.Header.Get("Sec-Fetch-Site")
+	if site != "" && site != "same-origin" && site != "none" {
+		return true
+	}
+	origin := req.Header.Get("Origin")
+	if origin == "" {
+		return false
+	}
+	u, err := url.Parse(origin)
+	return err != nil || !strings.EqualFold(u.Host, req.Host)
+}

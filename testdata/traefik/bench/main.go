@@ -53,6 +53,8 @@ var parts = []part{
 	{"memory", measureMemory},
 	{"loading", measureLoading},
 	{"requests", measureRequests},
+	{"persistence", measurePersistence},
+	{"reading", measureReading},
 	{"traefik", measureTraefik},
 	{"latency", measureLatency},
 	{"endurance", measureEndurance},

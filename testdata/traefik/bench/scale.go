@@ -11,6 +11,7 @@ type scale struct {
 	ranges []int         // in the source ranges that are compared
 	rounds int           // in which interpreted requests take turns
 	window time.Duration // of one kind of request in a round
+	saved  int           // grants in the state file that is compared with a small one
 	fresh  int           // empty stores, or clients that were just learned, in a round
 	loads  int           // of the plugin into Yaegi
 
@@ -32,6 +33,7 @@ var whole = scale{
 	ranges:            []int{1, 100, 10_000},
 	rounds:            31,
 	window:            60 * time.Millisecond,
+	saved:             10_000,
 	fresh:             200,
 	loads:             15,
 	trafficRounds:     200,
@@ -51,6 +53,7 @@ var quickly = scale{
 	ranges:            []int{1, 10, 1000},
 	rounds:            3,
 	window:            2 * time.Millisecond,
+	saved:             300,
 	fresh:             5,
 	loads:             2,
 	trafficRounds:     3,

@@ -4,12 +4,12 @@ import (
 	"bytes"
 	"cmp"
 	"crypto/tls"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"image/png"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -65,17 +65,13 @@ func family(t *testing.T) {
 	if families++; families > 1 {
 		store = fmt.Sprint("home ", families)
 	}
-	saved := struct {
-		Format int              `json:"format"`
-		Store  string           `json:"store"`
-		Grants []map[string]any `json:"grants"`
-	}{1, store, []map[string]any{
-		grant(t, "198.51.100.23/32", now.Add(-50*time.Hour), now.Add(-5*time.Hour), lab.Leaf{CommonName: "alice-laptop", EmailAddresses: []string{"alice@home.example"}}),
+	lines := []string{
+		fmt.Sprintf(`{"format":1,"store":%q}`, store),
 		grant(t, "2001:db8:b0b:1::/64", now.Add(-21*time.Hour), now.Add(-21*time.Hour), lab.Leaf{CommonName: "bob-tablet", URIs: []string{"spiffe://home.example/bob/tablet"}}),
-	}}
-	data := check.Must(json.Marshal(saved))(t)
+		grant(t, "198.51.100.23/32", now.Add(-50*time.Hour), now.Add(-5*time.Hour), lab.Leaf{CommonName: "alice-laptop", EmailAddresses: []string{"alice@home.example"}}),
+	}
 	path := filepath.Join(t.TempDir(), "allowlist.json")
-	if err := os.WriteFile(path, data, 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	h := watched(options{"store": store, "maxIPs": 6, "stateFile": path}, options{"store": store}, options{"store": store})
@@ -85,8 +81,8 @@ func family(t *testing.T) {
 	walk(t, step{"203.0.113.7", phone, "ha", "200"})
 }
 
-// grant is one of a state file, for a day.
-func grant(t *testing.T, ip string, learned, proved time.Time, leaf lab.Leaf) map[string]any {
+// grant is a line of a state file, for a day.
+func grant(t *testing.T, ip string, learned, proved time.Time, leaf lab.Leaf) string {
 	t.Helper()
 	certificate := *issue(t, leaf)
 	names := []string{}
@@ -97,10 +93,12 @@ func grant(t *testing.T, ip string, learned, proved time.Time, leaf lab.Leaf) ma
 	for _, address := range leaf.EmailAddresses {
 		names = append(names, "email:"+address)
 	}
-	return map[string]any{
-		"ip": ip, "names": append(names, "sha256:"+fingerprint(certificate)), "serial": serial(certificate),
-		"learned": learned, "proved": proved, "expires": proved.Add(24 * time.Hour),
+	for i, name := range names {
+		names[i] = url.QueryEscape(name)
 	}
+	at := proved.UnixMilli()
+	return fmt.Sprintf("%s %s -%s %d %d g %d %d 0%s %s", ip, names[0], fingerprint(certificate), at, proved.Add(24*time.Hour).UnixMilli(),
+		learned.UnixMilli(), at, serial(certificate), strings.Join(names, ","))
 }
 
 func TestTheStatusPageInChromium(t *testing.T) {

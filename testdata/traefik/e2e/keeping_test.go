@@ -1,10 +1,15 @@
 package e2e
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -16,12 +21,14 @@ import (
 type savedState struct {
 	Format int
 	Store  string
-	Grants []struct {
-		IP                       string
-		Names                    []string
-		Serial                   string
-		Learned, Proved, Expires time.Time
-	}
+	Grants []savedGrant // the one proved last first
+}
+
+type savedGrant struct {
+	IP     string
+	Names  []string
+	Serial string
+	stamp  int64
 }
 
 // stateFile returns where a state file of the test's own could be.
@@ -37,15 +44,40 @@ func readState(t *testing.T, path, store string) savedState {
 		t.Errorf("%s has mode %v", path, info.Mode())
 	}
 	data := check.Must(os.ReadFile(path))(t)
+	first, rest, _ := strings.Cut(string(data), "\n")
 	var state savedState
-	if err := json.Unmarshal(data, &state); err != nil || state.Format != 1 || state.Store != store {
+	if err := json.Unmarshal([]byte(first), &state); err != nil || state.Format != 1 || state.Store != store {
 		t.Fatalf("the state file isn't whole: %v: format %d of %q in %d bytes ending in %.50q", err, state.Format, state.Store, len(data), data[max(0, len(data)-50):])
 	}
-	for i, g := range state.Grants {
-		if g.IP == "" || len(g.Names) < 2 || g.Serial == "" || g.Learned.IsZero() || g.Proved.IsZero() || g.Expires.IsZero() {
-			t.Fatalf("grant %d of the state file isn't whole: %v", i, g)
+	lines := strings.Split(rest, "\n")
+	lines = lines[:len(lines)-1] // the last was being written when Traefik was killed, or is none
+	later := map[string]bool{}   // grants of which a later line has told
+	for i := len(lines) - 1; i >= 0; i-- {
+		words := strings.Split(lines[i], " ")
+		if len(words) != 10 {
+			t.Fatalf("line %d of the state file isn't whole: %q", i+2, lines[i])
 		}
+		member := strings.Join(words[:3], " ")
+		if later[member] {
+			continue
+		}
+		later[member] = true
+		if words[5] != "g" {
+			continue
+		}
+		g := savedGrant{IP: words[0], Serial: strings.TrimPrefix(words[8], "0")}
+		for _, name := range append(strings.Split(words[9], ","), words[2]) {
+			g.Names = append(g.Names, check.Must(url.QueryUnescape(name))(t))
+		}
+		g.stamp = check.Must(strconv.ParseInt(words[3], 10, 64))(t)
+		if g.IP == "" || len(words[2]) < 2 || g.Serial == "" {
+			t.Fatalf("line %d of the state file isn't whole: %q", i+2, lines[i])
+		}
+		state.Grants = append(state.Grants, g)
 	}
+	slices.SortFunc(state.Grants, func(a, b savedGrant) int { // as the status page does
+		return cmp.Or(cmp.Compare(b.stamp, a.stamp), netip.MustParsePrefix(a.IP).Addr().Compare(netip.MustParsePrefix(b.IP).Addr()))
+	})
 	return state
 }
 

@@ -166,7 +166,7 @@ func TestUnreadableStateFileIsSetAside(t *testing.T) {
 		options := map[string]any{"mode": "learn", "store": "statefile torn", "stateFile": file}
 		learner := mustBuild(t, builder, options, "learn")
 		lines := read()
-		if len(lines) != 1 || field(lines[0], "msg") != "failed" || field(lines[0], "reason") != "unexpected end of JSON input" {
+		if len(lines) != 1 || field(lines[0], "msg") != "failed" || field(lines[0], "reason") != "want the format and the store in the first line" {
 			t.Fatalf("got %q, want one failure", lines)
 		}
 		if _, err := os.Stat(field(lines[0], "movedTo")); err != nil {

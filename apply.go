@@ -1,0 +1,229 @@
+package mtlsallowlist
+
+import (
+	"container/heap"
+	"net/netip"
+	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/change"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/clientip"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/clocks"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
+)
+
+// renewalInterval is how long observers that keep changes for long may lack a mere renewal.
+const renewalInterval = time.Minute
+
+// An outcome is what a change came to.
+type outcome struct {
+	grant   *grant   // that was learned or renewed; nil: none
+	made    bool     // the grant is new here
+	first   bool     // the identity had none for the IP
+	newer   bool     // it had none by a certificate as new
+	ended   *grant   // that was revoked or evicted; nil: none
+	buried  bool     // a revocation was news
+	evicted []*grant // those that had to go because of the limits; the grant may be among them
+}
+
+// prove applies the proof that an identity gives at now. Nothing that is known is later, and it isn't what makes room.
+func (l *allowlist) prove(ip netip.Prefix, id identity.Identity, limits limits, now clocks.Moment) outcome {
+	l.removeExpired(now, 0)
+	at := l.At(now)
+	c := change.Change{Kind: change.Granted, IP: ip, Identity: id, Learned: at, Stamp: at, Proved: at, Expires: l.Until(now + limits.ttl)}
+	held := l.grantOf(ip, id)
+	if held != nil && l.stampOf(held) >= c.Stamp {
+		c.Stamp = l.stampOf(held) + 1
+	}
+	if gone, ok := l.tombstones.of(c); ok && gone.stamp >= c.Stamp {
+		c.Stamp = gone.stamp + 1
+	}
+	o := outcome{made: held == nil}
+	if o.made {
+		o.first, o.newer = l.precedence(ip, id)
+	}
+	g := l.put(c, now+limits.ttl, limits, now)
+	l.recency.MoveToBack(g.address.recency)
+	if g.own != nil {
+		g.own.MoveToBack(g.byIdentity)
+	}
+	g.proved = now // to the nanosecond, here
+	g.expires = now + limits.ttl
+	if o.made {
+		g.learned = now
+	}
+	g.identity.Issued = id.Issued // neither the state file nor Redis tells it
+	o.grant = g
+	if len(l.addresses) > limits.maxIPs || len(g.address.grants) > maxCertificates || limits.maxIPsPerIdentity > 0 && g.own.Len() > limits.maxIPsPerIdentity {
+		o.evicted = l.evict(g, g, limits)
+	}
+	if !l.Shared {
+		return o
+	}
+	g.stamp = c.Stamp
+	for _, gone := range o.evicted {
+		if g.stamp <= gone.stamp {
+			g.stamp = gone.stamp + 1 // whichever clocks those went by
+		}
+	}
+	l.order(g)
+	return o
+}
+
+// precedence reports whether an identity has no grant for ip yet, and whether it has none by a certificate as new as id's.
+func (l *allowlist) precedence(ip netip.Prefix, id identity.Identity) (first, newer bool) {
+	first = true
+	newer = true
+	a := l.addresses[ip]
+	if a == nil {
+		return first, newer
+	}
+	for _, other := range a.grantsOf(id.Name()) {
+		first = false
+		newer = newer && id.Issued > other.identity.Issued
+	}
+	return first, newer
+}
+
+// apply merges a change that was made elsewhere or before, and reports whether it is one that anybody can have made. If a
+// grant ends by it, it hasn't been told yet.
+func (l *allowlist) apply(c change.Change, terms terms, now clocks.Moment) (o outcome, valid bool) {
+	latest := l.At(now) + change.MaxAhead
+	if c.Kind == change.Granted && (c.Stamp > latest || c.Proved > latest) {
+		return outcome{}, false
+	}
+	held := l.grantOf(c.IP, c.Identity)
+	if c.Stamp > latest { // it ends the grant all the same, and isn't to end those of later proofs
+		c.Stamp = l.At(now)
+		if held != nil && c.Stamp < l.stampOf(held) {
+			c.Stamp = l.stampOf(held)
+		}
+	}
+	if gone, ok := l.tombstones.of(c); ok && !c.Outweighs(gone.stamp, change.Revoked) {
+		return outcome{}, true
+	}
+	if held != nil && !c.Outweighs(l.stampOf(held), change.Granted) {
+		return outcome{}, true
+	}
+	if c.Kind != change.Granted {
+		o.buried = c.Kind == change.Revoked && l.bury(c, terms.limits, now)
+		o.ended = held
+		if held != nil {
+			l.remove(held)
+		}
+		return o, true
+	}
+	expires := l.endOf(c, terms, now)
+	if expires <= now || clientip.CheckLearnable(c.IP.Addr(), terms.allowPrivate) != nil {
+		return outcome{}, true
+	}
+	o.made = held == nil
+	o.grant = l.put(c, expires, terms.limits, now)
+	l.order(o.grant)
+	o.evicted = l.evict(o.grant, nil, terms.limits)
+	return o, true
+}
+
+// endOf returns when the grant of a change expires: a lifetime after its proof, of the terms or its own, and never later than
+// after a proof of now.
+func (l *allowlist) endOf(c change.Change, terms terms, now clocks.Moment) clocks.Moment {
+	ttl := time.Duration(c.Expires-c.Proved) * time.Millisecond
+	if !terms.restoring && ttl > terms.limits.ttl {
+		ttl = terms.limits.ttl
+	}
+	proved := l.Moment(c.Proved)
+	if proved > now {
+		proved = now
+	}
+	return proved + ttl
+}
+
+// put makes or renews the grant of a change, and forgets its tombstone.
+func (l *allowlist) put(c change.Change, expires clocks.Moment, limits limits, now clocks.Moment) *grant {
+	l.tombstones.remove(c)
+	a := l.addressFor(c.IP, limits)
+	g := a.grantOf(c.Identity)
+	if g == nil {
+		g = &grant{address: a, identity: c.Identity, learned: l.Moment(c.Learned), due: expires, saved: never}
+		if g.learned > now {
+			g.learned = now
+		}
+		l.insert(g)
+	}
+	g.proved = l.Moment(c.Proved)
+	if g.proved > now {
+		g.proved = now
+	}
+	g.expires = expires
+	if l.Shared {
+		g.stamp = c.Stamp
+	}
+	if g.expires < g.due {
+		g.due = g.expires
+		heap.Fix(&l.due, int(g.position))
+	}
+	return g
+}
+
+// stampOf returns the stamp of a grant: when it was last proved, unless replicas have another one.
+func (l *allowlist) stampOf(g *grant) int64 {
+	if g.stamp != 0 {
+		return g.stamp
+	}
+	return l.At(g.proved)
+}
+
+// change returns what has happened to a grant.
+func (l *allowlist) change(kind change.Kind, g *grant) change.Change {
+	c := change.Change{Kind: kind, IP: g.address.ip, Identity: g.identity, Learned: l.At(g.learned), Stamp: l.stampOf(g), Proved: l.At(g.proved)}
+	c.Expires = c.Stamp // an evicted grant matters at once or never
+	if kind == change.Granted {
+		c.Expires = l.Until(g.expires)
+	}
+	return c
+}
+
+// buried returns the revocation that a tombstone stands for.
+func (l *allowlist) buried(g *grant) change.Change {
+	return change.Change{Kind: change.Revoked, IP: g.address.ip, Identity: g.identity, Learned: g.stamp, Stamp: g.stamp, Proved: g.stamp, Expires: l.Until(g.expires)}
+}
+
+// revocation returns the end of a grant that still holds at now. It matters as long as a proof from before could, by a
+// lifetime of ttl or of its own.
+func (l *allowlist) revocation(g *grant, ttl time.Duration, now clocks.Moment) change.Change {
+	c := l.change(change.Revoked, g)
+	c.Stamp = l.At(now)
+	if stamp := l.stampOf(g); c.Stamp < stamp {
+		c.Stamp = stamp
+	}
+	if own := g.expires - g.proved; own > ttl {
+		ttl = own
+	}
+	c.Expires = c.Stamp + int64(ttl/time.Millisecond)
+	return c
+}
+
+// share goes by Redis's clock from now on, which shows ahead at moment 0: all that is known is dated by it.
+func (l *allowlist) share(ahead int64) {
+	l.tombstones.shift(ahead - l.Ahead)
+	l.Ahead = ahead
+	l.Shared = true
+	for _, g := range l.due {
+		g.stamp = l.At(g.proved)
+	}
+	l.sort()
+}
+
+// bury remembers a revocation, no longer than a grant of now could last, and no more of them than there may be grants. It
+// reports whether it matters any more.
+func (l *allowlist) bury(c change.Change, limits limits, now clocks.Moment) bool {
+	expires := l.Moment(c.Expires)
+	if latest := now + limits.ttl; expires > latest {
+		expires = latest
+	}
+	l.tombstones.removeExpired(now)
+	if expires <= now {
+		return false
+	}
+	l.tombstones.put(c, expires, limits.maxTombstones())
+	return true
+}

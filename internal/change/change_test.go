@@ -1,0 +1,170 @@
+package change
+
+import (
+	"net/netip"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
+)
+
+// someSum is a fingerprint.
+const someSum = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+var rows = []struct {
+	name, line string
+	ok         bool
+}{
+	{"a grant", "203.0.113.7/32 cn%3Aphone -" + someSum + " 5 9 g 1 4 0c0ffee cn%3Aphone", true},
+	{"a revocation of an IPv6 subnet", "2001:db8::/64 cn%3Aphone - 5 9 r 1 4 0 cn%3Aphone", true},
+	{"an eviction", "203.0.113.7/32 header%3Aalice - 5 9 e 1 4 0 header%3Aalice", true},
+	{"nothing", "", false},
+	{"a word too few", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0", false},
+	{"a word too many", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa x", false},
+	{"two spaces", "203.0.113.7/32  cn%3Aa 5 9 g 1 0 cn%3Aa", false},
+	{"an unknown kind", "203.0.113.7/32 cn%3Aa - 5 9 x 1 4 0 cn%3Aa", false},
+	{"a kind of two letters", "203.0.113.7/32 cn%3Aa - 5 9 gr 1 4 0 cn%3Aa", false},
+	{"no kind", "203.0.113.7/32 cn%3Aa - 5 9  1 4 0 cn%3Aa", false},
+	{"an address without its length", "203.0.113.7 cn%3Aa - 5 9 g 1 4 0 cn%3Aa", false},
+	{"an IPv4 network", "203.0.113.0/24 cn%3Aa - 5 9 g 1 4 0 cn%3Aa", false},
+	{"all of IPv4", "0.0.0.0/0 cn%3Aa - 5 9 g 1 4 0 cn%3Aa", false},
+	{"all of IPv6", "::/0 cn%3Aa - 5 9 g 1 4 0 cn%3Aa", false},
+	{"an address of nobody", "0.0.0.0/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa", false},
+	{"an address of many", "224.0.0.1/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa", false},
+	{"a mapped address", "::ffff:203.0.113.7/128 cn%3Aa - 5 9 g 1 4 0 cn%3Aa", false},
+	{"a translated address", "64:ff9b::cb00:7107/128 cn%3Aa - 5 9 g 1 4 0 cn%3Aa", false},
+	{"all translated addresses", "64:ff9b::/64 cn%3Aa - 5 9 g 1 4 0 cn%3Aa", false},
+	{"an address with a zone", "fe80::1%eth0/128 cn%3Aa - 5 9 g 1 4 0 cn%3Aa", false},
+	{"bits beyond the prefix", "2001:db8::1/64 cn%3Aa - 5 9 g 1 4 0 cn%3Aa", false},
+	{"another spelling of an address", "2001:DB8::/64 cn%3Aa - 5 9 g 1 4 0 cn%3Aa", false},
+	{"a name for an address", "localhost cn%3Aa - 5 9 g 1 4 0 cn%3Aa", false},
+	{"a stamp before 1970", "203.0.113.7/32 cn%3Aa - -5 9 g 1 4 0 cn%3Aa", false},
+	{"a stamp in words", "203.0.113.7/32 cn%3Aa - now 9 g 1 4 0 cn%3Aa", false},
+	{"a stamp beyond measure", "203.0.113.7/32 cn%3Aa - 100000000000001 9 g 1 4 0 cn%3Aa", false},
+	{"a stamp that overflows", "203.0.113.7/32 cn%3Aa - 99999999999999999999 9 g 1 4 0 cn%3Aa", false},
+	{"another spelling of a stamp", "203.0.113.7/32 cn%3Aa - +5 9 g 1 4 0 cn%3Aa", false},
+	{"an end beyond measure", "203.0.113.7/32 cn%3Aa - 5 100000000000001 g 1 4 0 cn%3Aa", false},
+	{"an end before 1970", "203.0.113.7/32 cn%3Aa - 5 -9 g 1 4 0 cn%3Aa", false},
+	{"learned before 1970", "203.0.113.7/32 cn%3Aa - 5 9 g -1 4 0 cn%3Aa", false},
+	{"no serial", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 c0ffee cn%3Aa", false},
+	{"a serial cut short", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0% cn%3Aa", false},
+	{"no names", "203.0.113.7/32  5 9 g 1 0 ", false},
+	{"a name without a kind", "203.0.113.7/32 phone - 5 9 g 1 4 0 phone", false},
+	{"a second name without a kind", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa,phone", false},
+	{"a hole in the names", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa,,cn%3Ab", false},
+	{"a name cut short", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa,cn%3", false},
+	{"about another than it names", "203.0.113.7/32 cn%3Ab - 5 9 g 1 4 0 cn%3Aa", false},
+	{"another spelling of the name", "203.0.113.7/32 cn:a - 5 9 g 1 4 0 cn%3Aa", false},
+	{"all kinds of names", "203.0.113.7/32 uri%3Aa -" + someSum + " 5 9 g 1 4 0 uri%3Aa,cn%3Aa,dns%3Aa,email%3Aa", true},
+	{"requests of anybody", "203.0.113.7/32 anonymous%3Arequest - 5 9 g 1 4 0 anonymous%3Arequest", true},
+	{"no more than a fingerprint", "203.0.113.7/32 sha256%3A" + someSum + " - 5 9 g 1 4 0 sha256%3A" + someSum, true},
+	{"a name of an unknown kind", "203.0.113.7/32 user%3Aa - 5 9 g 1 4 0 user%3Aa", false},
+	{"a name of no kind", "203.0.113.7/32 %3Aa - 5 9 g 1 4 0 %3Aa", false},
+	{"a name of a kind in capitals", "203.0.113.7/32 CN%3Aa - 5 9 g 1 4 0 CN%3Aa", false},
+	{"a name without a value", "203.0.113.7/32 cn%3A - 5 9 g 1 4 0 cn%3A", false},
+	{"a second name without a value", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa,dns%3A", false},
+	{"a short fingerprint", "203.0.113.7/32 cn%3Aa -abc 5 9 g 1 4 0 cn%3Aa", false},
+	{"a fingerprint that lacks a digit", "203.0.113.7/32 cn%3Aa -" + someSum[1:] + " 5 9 g 1 4 0 cn%3Aa", false},
+	{"a fingerprint that has one more", "203.0.113.7/32 cn%3Aa -0" + someSum + " 5 9 g 1 4 0 cn%3Aa", false},
+	{"a fingerprint in capitals", "203.0.113.7/32 cn%3Aa -" + strings.ToUpper(someSum) + " 5 9 g 1 4 0 cn%3Aa", false},
+	{"a fingerprint with a star", "203.0.113.7/32 cn%3Aa -" + someSum[1:] + "%2A 5 9 g 1 4 0 cn%3Aa", false},
+	{"a fingerprint before other names", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa,sha256%3A" + someSum + ",dns%3Aa", false},
+	{"two fingerprints", "203.0.113.7/32 sha256%3A" + someSum + " - 5 9 g 1 4 0 sha256%3A" + someSum + ",sha256%3A" + someSum, false},
+	{"a serial that is none", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0c0ffee%21 cn%3Aa", false},
+	{"a negative serial", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0-1 cn%3Aa", false},
+	{"a serial in capitals", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0C0FFEE cn%3Aa", false},
+	{"a serial as long as may be", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0" + strings.Repeat("f", identity.MaxSerial) + " cn%3Aa", true},
+	{"a longer serial", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0" + strings.Repeat("f", identity.MaxSerial+1) + " cn%3Aa", false},
+	{"names as long as may be", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa,cn%3A" + strings.Repeat("b", identity.MaxNames-len("cn%3Aacn%3Aa,cn%3A,")), true},
+	{"longer names", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa,cn%3A" + strings.Repeat("b", identity.MaxNames+1-len("cn%3Aacn%3Aa,cn%3A,")), false},
+	{"names that are longer as we write them", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa,cn:" + strings.Repeat("é", identity.MaxNames/6), false},
+	{"as many names as may be", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa" + strings.Repeat(",cn%3Aa", (identity.MaxNames-len("cn%3Aa"))/len("cn%3Aa,")-1), true},
+	{"more names than may be", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa" + strings.Repeat(",cn%3Aa", (identity.MaxNames-len("cn%3Aa"))/len("cn%3Aa,")), false},
+	{"4 KiB", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa,cn%3A" + strings.Repeat("%62", (identity.MaxEntry-48)/3) + "b", true},
+	{"more than 4 KiB, of which less was needed", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa,cn%3A" + strings.Repeat("%62", (identity.MaxEntry-48)/3) + "bb", false},
+	{"8 MiB", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa,cn%3A" + strings.Repeat("b", 8<<20), false},
+	{"no fingerprint, though it names one", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa,sha256%3A" + someSum, false},
+	{"a fingerprint twice", "203.0.113.7/32 cn%3Aa -" + someSum + " 5 9 g 1 4 0 cn%3Aa,sha256%3A" + someSum, false},
+	{"a fingerprint in another spelling", "203.0.113.7/32 cn%3Aa -%30" + someSum[1:] + " 5 9 g 1 4 0 cn%3Aa", false},
+	{"proved before 1970", "203.0.113.7/32 cn%3Aa - 5 9 g 1 -4 0 cn%3Aa", false},
+	{"not said when proved", "203.0.113.7/32 cn%3Aa - 5 9 g 1 0 cn%3Aa", false},
+}
+
+func TestParse(t *testing.T) {
+	for _, row := range rows {
+		e, err := Parse(row.line)
+		if (err == nil) != row.ok {
+			t.Errorf("%s: got %v", row.name, err)
+		}
+		if err == nil && e.Line() != strings.ReplaceAll(row.line, "%62", "b") {
+			t.Errorf("%s: got %q, want %q", row.name, e.Line(), row.line)
+		}
+	}
+}
+
+func TestLinesKeepEveryName(t *testing.T) {
+	for _, names := range [][]string{
+		{"cn:phone"},
+		{"uri:spiffe://home/phone?x=1&y=2#z", "cn:phone", "dns:phone.lan", "email:a+b@c.d", "sha256:" + strings.Repeat("ab", 32)},
+		{"cn:a phone, with % and + and \"quotes\""},
+		{"cn:line\nfeed\r\nand\ttab\x00"},
+		{"cn:Zoë 电话 📱", "cn:\xff\xfe no UTF-8"},
+		{"cn:,", "dns:,", "email: "},
+		{"header:" + strings.Repeat("x y,", 300)},
+	} {
+		for _, serial := range []string{"", "c0ffee", "0"} {
+			want := Change{Kind: Granted, IP: netip.MustParsePrefix("2001:db8::/64"), Identity: identity.Identity{Names: names, Serial: serial}, Learned: 1, Stamp: 2, Proved: 2, Expires: MaxStamp}
+			got, err := Parse(want.Line())
+			if err != nil || !reflect.DeepEqual(got, want) {
+				t.Errorf("got %+v and %v, want %+v", got, err, want)
+			}
+			if strings.Contains(want.Line(), "\n") {
+				t.Errorf("%q is more than a line", want.Line())
+			}
+		}
+	}
+}
+
+func TestOfTwoChangesOneHolds(t *testing.T) {
+	for _, row := range []struct {
+		name        string
+		first       Change
+		second      Change
+		outweighs   bool
+		isOutweighs bool
+	}{
+		{"the later proof", Change{Kind: 'g', Stamp: 2}, Change{Kind: 'g', Stamp: 1}, true, false},
+		{"the same twice", Change{Kind: 'g', Stamp: 1}, Change{Kind: 'g', Stamp: 1}, false, false},
+		{"of a proof and a revocation at once the revocation", Change{Kind: 'r', Stamp: 1}, Change{Kind: 'g', Stamp: 1}, true, false},
+		{"of a proof and an eviction at once the eviction", Change{Kind: 'e', Stamp: 1}, Change{Kind: 'g', Stamp: 1}, true, false},
+		{"a proof after a revocation", Change{Kind: 'g', Stamp: 2}, Change{Kind: 'r', Stamp: 1}, true, false},
+		{"two revocations at once", Change{Kind: 'r', Stamp: 1}, Change{Kind: 'r', Stamp: 1}, false, false},
+	} {
+		if row.first.Outweighs(row.second.Stamp, row.second.Kind) != row.outweighs || row.second.Outweighs(row.first.Stamp, row.first.Kind) != row.isOutweighs {
+			t.Errorf("%s: got %v and %v", row.name, row.first.Outweighs(row.second.Stamp, row.second.Kind), row.second.Outweighs(row.first.Stamp, row.first.Kind))
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, row := range rows {
+		f.Add(row.line)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := Parse(text)
+		if err != nil {
+			return
+		}
+		again, err := Parse(c.Line())
+		if err != nil || !reflect.DeepEqual(again, c) {
+			t.Errorf("%q became %+v, and that %+v and %v", text, c, again, err)
+		}
+		if len(text) > identity.MaxEntry || len(c.Line()) > identity.MaxEntry {
+			t.Errorf("%q is taken, and would be written as %q", text, c.Line())
+		}
+		if len(c.Identity.Names) == 0 || !c.IP.IsValid() || c.IP.Addr().Is4() && !c.IP.IsSingleIP() || c.Stamp < 0 || c.Expires < 0 {
+			t.Errorf("%q became %+v", text, c)
+		}
+	})
+}

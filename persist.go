@@ -1,0 +1,161 @@
+package mtlsallowlist
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/change"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/clientip"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/clocks"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/page"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/statefile"
+)
+
+// A keeping is a state file with whose option it is, as long as the context isn't done. It is guarded by stores.mu.
+type keeping struct {
+	file       *statefile.File
+	middleware string
+	owner      context.Context
+}
+
+// openStateFile has the store of a learner kept in the file that s asks for, from now on and by all of its learners. At
+// first, what the file holds is put into the store. The error says what is wrong with the option: that the file can't be
+// written is an error only as long as it never could be. A disk that is full later closes no router, whatever reloads come.
+//
+// The file stays the store's when the option goes, until there is another: a revoked grant isn't to come back with the
+// option.
+func openStateFile(ctx context.Context, r reporter, s *settings, now clocks.Reading) error {
+	path, err := filepath.Abs(s.stateFile)
+	if err != nil {
+		return err
+	}
+	name := r.store.name
+	stores.mu.Lock()
+	defer stores.mu.Unlock()
+	k := stores.files[path]
+	if k != nil && k.file.Store() != name && k.owner.Err() == nil {
+		return fmt.Errorf("it keeps the store %q already, for middleware %q: a store needs a file of its own", k.file.Store(), k.middleware)
+	}
+	before := stores.keeping[name]
+	if before != nil && before.file.Path() != path && before.owner.Err() == nil {
+		return fmt.Errorf("the store %q is kept in %q already, for middleware %q: a store has one file", name, before.file.Path(), before.middleware)
+	}
+	complete := true // whether the file has all that the store holds
+	if k == nil || k.file.Store() != name {
+		file, held, err := restore(r, s, path, before == nil, now)
+		if err != nil {
+			return err
+		}
+		k = &keeping{file: file}
+		complete = held == r.store.Alive()
+	} else if k != before {
+		if err := k.file.Check(); err != nil { // somebody else's may be there by now
+			return err
+		}
+		complete = false
+	}
+	// Also if it can't be written: what was restored is in the store, and isn't to be restored again.
+	k.middleware, k.owner = s.name, ctx
+	stores.files[path] = k
+	stores.keeping[name] = k
+	r.store.observe(observerFile, k.file)
+	return k.file.Keep(now.Wall.UnixMilli(), r.store.At(now.Mono), complete)
+}
+
+// restore opens the file, and reads it into the store if that is new to files. If it isn't, what the file holds is older than
+// what the store does, and may have been revoked since. It returns how many changes both hold now; -1 if that isn't known.
+func restore(r reporter, s *settings, path string, isNew bool, now clocks.Reading) (file *statefile.File, held int, err error) {
+	failed := func(err error, news bool) {
+		r.store.unsaved()
+		if news {
+			r.report(slog.LevelError, page.Event{At: time.Now(), What: "failed", Why: err.Error()}, "stateFile", path)
+		}
+	}
+	file, content, err := statefile.Open(path, r.store.name, r.store, failed, now.Wall.UnixMilli(), r.store.At(now.Mono))
+	if err != nil {
+		return nil, 0, err
+	}
+	if content.Damage != nil {
+		return file, -1, setAside(r, file, "unreadable", content.Damage, now)
+	}
+	if !isNew && content.Exists {
+		return file, -1, setAside(r, file, "replaced", errors.New("the store has newer grants"), now)
+	}
+	r.store.notSooner(content.Newest, now)
+	grants, restored, held := r.store.restore(content.Changes, s, now.Mono)
+	if content.Exists {
+		e := page.Event{At: now.Wall, What: "restored"}
+		if content.Torn {
+			e.Why = "the last line was only half written, and is dropped"
+		}
+		r.report(slog.LevelInfo, e, "grants", restored, "dropped", grants-restored, "stateFile", path)
+	}
+	if held != len(content.Changes) {
+		held = -1
+	}
+	return file, held, nil
+}
+
+// setAside renames a file, since another one is going to be written in its place.
+func setAside(r reporter, file *statefile.File, as string, why error, now clocks.Reading) error {
+	aside, err := file.SetAside(as, now.Wall.UnixMilli())
+	if err != nil {
+		return err
+	}
+	r.report(slog.LevelError, page.Event{At: now.Wall, What: "failed", Why: why.Error()}, "stateFile", file.Path(), "movedTo", aside)
+	return nil
+}
+
+// restore applies what a state file holds, as far as the settings of its learner allow. It returns how many grants that were,
+// how many of them hold now, and how many changes the store has taken.
+func (s *store) restore(changes []change.Change, to *settings, now clocks.Moment) (grants, restored, held int) {
+	terms := terms{learner: true, limits: to.limits, allowPrivate: to.allowPrivate, restoring: true}
+	for len(changes) > 0 {
+		n := portion(len(changes))
+		fitting := []change.Change{}
+		for _, c := range changes[:n] {
+			if c.Kind == change.Granted {
+				grants++
+			}
+			if clientip.Prefix(c.IP.Addr(), to.ipv6Subnet) == c.IP {
+				fitting = append(fitting, c)
+			}
+		}
+		before := s.Alive()
+		applied, _ := s.apply(fitting, observerFile, terms, now)
+		restored += applied
+		held += s.Alive() - before
+		changes = changes[n:]
+	}
+	return grants, restored, held
+}
+
+// notSooner makes known a time that was in the past already at now, in milliseconds since 1970: a Raspberry Pi starts in the past.
+func (s *store) notSooner(at int64, now clocks.Reading) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.noticeLocked(now)
+	s.wall.NotBefore(time.UnixMilli(at), now)
+}
+
+// unsaved counts that the state file could not be written.
+func (s *store) unsaved() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.counts.unsaved++
+}
+
+// stateFileOf returns the file that keeps a store; nil if there is none.
+func stateFileOf(s *store) *statefile.File {
+	stores.mu.Lock()
+	defer stores.mu.Unlock()
+	k := stores.keeping[s.name]
+	if k == nil {
+		return nil
+	}
+	return k.file
+}

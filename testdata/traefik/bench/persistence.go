@@ -1,0 +1,194 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+)
+
+// roomy is the maxIPs of stores that aren't to evict.
+const roomy = 100_000
+
+// measurePersistence compares learning into a state file with many grants and into one with few, and how long a learner takes
+// to start with them.
+func measurePersistence(_ context.Context, b *bench) error {
+	speak, err := silence()
+	if err != nil {
+		return err
+	}
+	defer speak()
+	f, err := b.newFactory()
+	if err != nil {
+		return err
+	}
+	folder, err := os.MkdirTemp("", "bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(folder)
+	few := f.kept(folder, 10, b.fresh)
+	many := f.kept(folder, b.saved, b.fresh)
+	if f.fault != nil {
+		return f.fault
+	}
+	from := connections(b.open, 10, ipv4)
+	nothing := f.nothingSubject(from)
+	if f.fault != nil {
+		return f.fault
+	}
+	if err := b.compare("Learning with a state file, in the interpreter", []*subject{nothing, few, many.atMost(limit{bound: 1.5}, few)}); err != nil {
+		return err
+	}
+	return b.measureStart(f, folder)
+}
+
+// kept is the subject of new addresses in a store of n grants with a state file.
+func (f *factory) kept(folder string, n, most int) *subject {
+	name := "kept " + count(n)
+	f.teach(name, n)
+	path := filepath.Join(folder, fmt.Sprint(n))
+	learner := f.handler(f.plugin, options{"mode": "learn", "store": name, "maxIPs": roomy, "stateFile": path})
+	learned := n
+	rw := &sink{header: http.Header{}}
+	return &subject{name: "new address, " + count(n) + " grants in the state file", most: most, prepare: func(calls int) (func(int) error, error) {
+		requests := make([]*http.Request, calls)
+		for i := range requests {
+			proof := *f.proof
+			requests[i] = request(&proof)
+			requests[i].RemoteAddr = netip.AddrPortFrom(ipv4(learned), 50000).String()
+			learned++
+		}
+		return func(i int) error { return serve(learner, rw, requests[i], ok) }, f.fault
+	}}
+}
+
+// teach makes a store that has room for more than n grants.
+func (f *factory) teach(name string, n int) {
+	learner := f.learner(name, roomy)
+	if f.fault == nil {
+		f.fault = teach(learner, f.proof, n, ipv4)
+	}
+}
+
+// measureStart has learners start with the state file of many grants, and without any, in turn.
+func (b *bench) measureStart(f *factory, folder string) error {
+	data, err := os.ReadFile(filepath.Join(folder, fmt.Sprint(b.saved)))
+	if err != nil {
+		return err
+	}
+	took := [2][]float64{}
+	for round := range b.loads {
+		for i, saved := range [][]byte{nil, data} {
+			name := fmt.Sprintf("start %d %d", round, i)
+			path := filepath.Join(folder, name)
+			if saved != nil {
+				first, rest, _ := bytes.Cut(saved, []byte("\n"))
+				first = bytes.Replace(first, []byte("kept "+count(b.saved)), []byte(name), 1)
+				if err := os.WriteFile(path, append(append(first, '\n'), rest...), 0o600); err != nil {
+					return err
+				}
+			}
+			start := time.Now()
+			f.handler(f.plugin, options{"mode": "learn", "store": name, "maxIPs": roomy, "stateFile": path})
+			took[i] = append(took[i], float64(time.Since(start)))
+			if f.fault != nil {
+				return f.fault
+			}
+		}
+	}
+	longer := spreadOf(took[1]).median - spreadOf(took[0]).median
+	grants := count(bytes.Count(data, []byte("\n")) - 1)
+	rows := [][]string{{"a learner starts with a state file", "ms", "limit", ""}, {"empty", milliseconds(spreadOf(took[0]).median)}}
+	row := []string{grants + " lines", milliseconds(spreadOf(took[1]).median)}
+	rows = append(rows, append(row, b.judge("Start of a learner with "+grants+" lines in the state file, longer by", milliseconds(longer)+" ms", longer/float64(time.Millisecond), limit{bound: 1000, unit: " ms"})...))
+	b.table("Start with a state file, in the interpreter", rows...)
+	return nil
+}
+
+// measureReading compares how long an enforcer takes while the status page, its JSON and the metrics of many grants are read,
+// and while they aren't.
+func measureReading(_ context.Context, b *bench) error {
+	speak, err := silence()
+	if err != nil {
+		return err
+	}
+	defer speak()
+	f, err := b.newFactory()
+	if err != nil {
+		return err
+	}
+	f.teach("read", b.saved)
+	enforcer := f.enforcer(options{"store": "read"})
+	page := f.handler(f.plugin, options{"mode": "status", "store": "read", "proof": "request"})
+	if f.fault != nil {
+		return f.fault
+	}
+	from := connections(b.open, b.saved, ipv4)
+	quiet, busy := []float64{}, []float64{}
+	for range b.rounds {
+		waited, err := latencies(enforcer, from, b.window)
+		if err != nil {
+			return err
+		}
+		quiet = append(quiet, percentile(waited, 99))
+		stop := make(chan bool)
+		var reading sync.WaitGroup
+		reading.Go(func() { readAll(page, stop) })
+		waited, err = latencies(enforcer, from, b.window)
+		close(stop)
+		reading.Wait()
+		if err != nil {
+			return err
+		}
+		busy = append(busy, percentile(waited, 99))
+	}
+	times := ratio(busy, quiet)
+	rows := [][]string{{"an enforcer, " + count(b.saved) + " grants", "p99 µs", "×", "limit", ""}, {"nobody reads", micros(quiet)}}
+	row := []string{"page, JSON and metrics are read in a loop", micros(busy), times.String()}
+	rows = append(rows, append(row, b.judge("99th percentile of an enforcer while the page, JSON and metrics of "+count(b.saved)+" grants are read / while they aren't", times.String(), times.median, limit{bound: 2})...))
+	b.table("Reading many grants, in the interpreter", rows...)
+	return nil
+}
+
+func micros(nanoseconds []float64) string {
+	return fmt.Sprintf("%.1f", spreadOf(nanoseconds).median/1000)
+}
+
+// latencies asks for as long as window, pausing now and then so that others come to their turn, too.
+func latencies(h http.Handler, from []string, window time.Duration) ([]time.Duration, error) {
+	rw, req := &sink{header: http.Header{}}, request(nil)
+	waited := []time.Duration{}
+	for end := time.Now().Add(10 * window); time.Now().Before(end); {
+		req.RemoteAddr = from[len(waited)%len(from)]
+		start := time.Now()
+		if err := serve(h, rw, req, ok); err != nil {
+			return nil, err
+		}
+		waited = append(waited, time.Since(start))
+	}
+	return slices.Clip(waited), nil
+}
+
+// readAll reads the page, its JSON and the metrics in turn.
+func readAll(page http.Handler, stop chan bool) {
+	for {
+		for _, path := range []string{"/", "/grants", "/metrics"} {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			req := request(nil)
+			req.Method = http.MethodGet
+			req.URL.Path = path
+			page.ServeHTTP(&sink{header: http.Header{}}, req)
+		}
+	}
+}

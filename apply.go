@@ -202,6 +202,10 @@ func (l *allowlist) revocation(g *grant, ttl time.Duration, now clocks.Moment) c
 	return c
 }
 
+// restoredLag is how much earlier a restored grant is dated than it was proved, and a restored revocation later, in milliseconds:
+// clocks are compared no more exactly than that. So no restored grant outweighs a revocation that came after its proof.
+const restoredLag = 2 * replicaTolerance
+
 // share goes by Redis's clock from now on, which shows ahead at moment 0: all that is known is dated by it.
 func (l *allowlist) share(ahead int64) {
 	l.tombstones.shift(ahead - l.Ahead)
@@ -209,6 +213,9 @@ func (l *allowlist) share(ahead int64) {
 	l.Shared = true
 	for _, g := range l.due {
 		g.stamp = l.At(g.proved)
+		if g.saved == never {
+			g.stamp -= restoredLag
+		}
 	}
 	l.sort()
 }

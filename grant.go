@@ -34,7 +34,7 @@ type grant struct {
 
 	due        clocks.Moment // when to look whether the grant has expired; never after expires
 	position   int32         // among the deadlines
-	saved      int32         // when observers were last told of a renewal, in seconds since epoch
+	saved      int32         // when observers were last handed a renewal, in seconds since epoch; never: it was restored
 	own        *list.List    // the addresses of the identity, if identities are indexed
 	byIdentity *list.Element // in own; the same for all certificates of the identity
 }

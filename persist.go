@@ -120,6 +120,9 @@ func (s *store) restore(changes []change.Change, to *settings, now clocks.Moment
 		for _, c := range changes[:n] {
 			if c.Kind == change.Granted {
 				grants++
+				c.Stamp -= restoredLag
+			} else {
+				c.Stamp += restoredLag
 			}
 			if clientip.Prefix(c.IP.Addr(), to.ipv6Subnet) == c.IP {
 				fitting = append(fitting, c)

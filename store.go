@@ -154,9 +154,9 @@ func (s *store) changedLocked(o outcome, from string, now clocks.Moment) bool {
 		s.forgetMissesLocked()
 	}
 	major := len(o.evicted) > 0
-	if g := o.grant; g != nil {
+	if g := o.grant; g != nil && g.expires != ended {
 		renewed := !o.made && now-clocks.Moment(g.saved)*time.Second < renewalInterval
-		if !renewed {
+		if !renewed && from != observerFile {
 			g.saved = int32(now / time.Second)
 			major = true
 		}

@@ -4,12 +4,15 @@ import (
 	"fmt"
 	"math/rand"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/mtlsallowlist/mtlsallowlist/internal/change"
 	"github.com/mtlsallowlist/mtlsallowlist/internal/clocks"
 	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/statefile"
 )
 
 // convergenceRounds is how many worlds are tried, each with a seed of its own.
@@ -26,10 +29,15 @@ type world struct {
 	now    clocks.Moment
 	proofs map[string]int64 // the stamp of the last proof that somebody gave, by member
 	ends   map[string]int64 // that of the last revocation
+
+	t       *testing.T
+	folder  string // of the state files; empty: there are none
+	crashes int
 }
 
-func newWorld(seed int64) *world {
-	w := &world{random: rand.New(rand.NewSource(seed)), now: time.Second, mail: make([][]change.Change, 3), proofs: map[string]int64{}, ends: map[string]int64{}}
+// newWorld makes a world, whose replicas have state files if there is a folder for them.
+func newWorld(t *testing.T, seed int64, folder string) *world {
+	w := &world{t: t, folder: folder, random: rand.New(rand.NewSource(seed)), now: time.Second, mail: make([][]change.Change, 3), proofs: map[string]int64{}, ends: map[string]int64{}}
 	w.limits = limits{ttl: time.Minute, maxIPs: 1 + w.random.Intn(7), maxIPsPerIdentity: w.random.Intn(4)}
 	for i := 0; i < 3; i++ {
 		s := newStore(fmt.Sprint(i))
@@ -37,8 +45,79 @@ func newWorld(seed int64) *world {
 		s.Compare(clockAt0+int64(w.random.Intn(40)), 0, replicaTolerance)
 		w.boxes = append(w.boxes, collect(s))
 		w.stores = append(w.stores, s)
+		w.keep(i)
 	}
 	return w
+}
+
+// keep has a replica's store kept in its file, with what that holds.
+func (w *world) keep(i int) {
+	if w.folder == "" {
+		return
+	}
+	s, now := w.stores[i], when(w.now)
+	failed := func(err error, _ bool) { w.t.Error(err) }
+	file, content, err := statefile.Open(w.path(i), s.name, s, failed, now.Wall.UnixMilli(), s.At(now.Mono))
+	if err != nil || content.Damage != nil {
+		data, _ := os.ReadFile(w.path(i))
+		w.t.Fatalf("%v, %v: %s", err, content.Damage, data)
+	}
+	s.restore(content.Changes, &settings{limits: w.limits, ipv6Subnet: 64}, now.Mono)
+	s.observe(observerFile, file)
+	if err := file.Keep(now.Wall.UnixMilli(), s.At(now.Mono), len(content.Changes) == s.Alive()); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) path(i int) string {
+	return filepath.Join(w.folder, fmt.Sprint(i))
+}
+
+// crash ends a replica's process, which may have been writing a line, for something that nobody has been answered to. Then it
+// comes back, and hears from another replica what it has missed.
+func (w *world) crash(i int, ip netip.Prefix, id identity.Identity) {
+	s := w.stores[i]
+	s.settle(when(w.now))
+	before, err := os.Stat(w.path(i))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if w.random.Intn(2) == 0 {
+		s.revoke(ip, id.Name(), when(w.now))
+	} else {
+		w.learn(s, ip, id)
+	}
+	s.settle(when(w.now))
+	if after, err := os.Stat(w.path(i)); err == nil && os.SameFile(before, after) && after.Size() > before.Size() {
+		if err := os.Truncate(w.path(i), before.Size()+w.random.Int63n(after.Size()-before.Size())); err != nil {
+			w.t.Fatal(err)
+		}
+		w.crashes++
+	} else {
+		w.note(s)
+	}
+	again := newStore(s.name)
+	again.learnBy(terms{learner: true, limits: w.limits}, when(w.now))
+	w.stores[i] = again
+	w.keep(i)
+	again.Compare(clockAt0+w.now.Milliseconds()+int64(w.random.Intn(40)), w.now, replicaTolerance)
+	w.boxes[i] = collect(again)
+	w.mail[i] = nil
+	w.deliver(i, w.all(w.random.Intn(3)))
+}
+
+func (w *world) learn(s *store, ip netip.Prefix, id identity.Identity) {
+	g, _, _, _ := s.learn(ip, id, w.limits, when(w.now))
+	w.proofs[change.Member(ip, id)] = later(w.proofs[change.Member(ip, id)], g.stamp)
+}
+
+// note takes note of the revocations that a store knows.
+func (w *world) note(s *store) {
+	for _, e := range allOf(s, w.now) {
+		if e.Kind == change.Revoked {
+			w.ends[e.Member()] = later(w.ends[e.Member()], e.Stamp)
+		}
+	}
 }
 
 // step has something happen.
@@ -48,17 +127,18 @@ func (w *world) step() {
 	s := w.stores[i]
 	ip := netip.PrefixFrom(netip.AddrFrom4([4]byte{203, 0, 113, byte(1 + w.random.Intn(8))}), 32)
 	id := identity.Identity{Names: []string{fmt.Sprint("cn:", w.random.Intn(2))}}
-	switch w.random.Intn(11) {
+	events := 11
+	if w.folder != "" {
+		events = 12
+	}
+	switch w.random.Intn(events) {
 	case 0, 1, 2, 3:
-		g, _, _, _ := s.learn(ip, id, w.limits, when(w.now))
-		w.proofs[change.Member(ip, id)] = later(w.proofs[change.Member(ip, id)], g.stamp)
+		w.learn(s, ip, id)
 	case 4, 10:
 		s.revoke(ip, id.Name(), when(w.now))
-		for _, e := range allOf(s, w.now) {
-			if e.Kind == change.Revoked {
-				w.ends[e.Member()] = later(w.ends[e.Member()], e.Stamp)
-			}
-		}
+		w.note(s)
+	case 11:
+		w.crash(i, ip, id)
 	case 5, 6:
 		w.send(i)
 	case 7: // who was away hears everything at once
@@ -156,9 +236,13 @@ func (w *world) held() string {
 }
 
 func TestAllReplicasComeToHoldTheSame(t *testing.T) {
-	held, revoked := 0, 0
+	held, revoked, crashes := 0, 0, 0
 	for seed := int64(1); seed <= convergenceRounds; seed++ {
-		w := newWorld(seed)
+		folder := ""
+		if seed%5 == 0 {
+			folder = t.TempDir()
+		}
+		w := newWorld(t, seed, folder)
 		for i := 0; i < 60; i++ {
 			w.step()
 		}
@@ -178,7 +262,7 @@ func TestAllReplicasComeToHoldTheSame(t *testing.T) {
 				if w.proofs[about] <= w.ends[about] {
 					t.Errorf("seed %d: store %d holds %s, which was revoked", seed, i, about)
 				}
-				if g.expires < g.due || g.stamp < s.list.Until(g.proved)-40 {
+				if g.expires < g.due || g.stamp < s.list.Until(g.proved)-40-restoredLag {
 					t.Errorf("seed %d: store %d: %s is due %v, expires %v", seed, i, about, g.due, g.expires)
 				}
 				held++
@@ -190,9 +274,10 @@ func TestAllReplicasComeToHoldTheSame(t *testing.T) {
 			}
 		}
 		revoked += len(w.ends)
+		crashes += w.crashes
 	}
-	if held < convergenceRounds || revoked < convergenceRounds {
-		t.Errorf("%d grants held and %d revoked in %d worlds: they are too empty to tell anything", held, revoked, convergenceRounds)
+	if held < convergenceRounds || revoked < convergenceRounds || crashes < convergenceRounds/5 {
+		t.Errorf("%d grants held, %d revoked and %d crashes in %d worlds: they are too empty to tell anything", held, revoked, crashes, convergenceRounds)
 	}
 }
 

@@ -606,7 +606,7 @@ func TestWhatWasProvedBeforeRedisAnsweredIsPutInOrder(t *testing.T) {
 	if all, own := order(s.list); all != "ABCD" || own != "ABCD" {
 		t.Errorf("got %s, of the identity %s, want the restored one last", all, own)
 	}
-	if entries := box.drain(); len(entries) != 1 || entries[0].IP != ipOf("D") || entries[0].Stamp != clockAt0+1500 {
+	if entries := box.drain(); len(entries) != 1 || entries[0].IP != ipOf("D") || entries[0].Stamp != clockAt0+1500-restoredLag {
 		t.Errorf("Redis is told %+v", entries)
 	}
 }

@@ -754,7 +754,7 @@ func TestWhatWasRestoredMayHaveBeenRevoked(t *testing.T) {
 	for _, row := range []struct {
 		proved time.Duration
 		want   bool
-	}{{time.Second, false}, {2 * time.Second, false}, {2*time.Second + time.Millisecond, true}} {
+	}{{time.Second, false}, {2 * time.Second, false}, {2*time.Second + restoredLag*time.Millisecond, false}, {2*time.Second + (restoredLag+1)*time.Millisecond, true}} {
 		s := newStore("shared")
 		s.learn(home, cnA, hour, when(time.Second))
 		s.revoke(home, "", when(2*time.Second))

@@ -2,11 +2,13 @@ package config
 
 import (
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/traefik/paerser/file"
 	"github.com/traefik/traefik/v3/pkg/config/dynamic"
 	"github.com/traefik/traefik/v3/pkg/tls"
+	"github.com/traefik/traefik/v3/pkg/types"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -61,6 +63,15 @@ func TestTraefikReadsAllOfIt(t *testing.T) {
 		if router := got.HTTP.Routers[name]; router.Rule != want || router.Service != "ha" || router.EntryPoints[0] != "websecure" || router.TLS == nil {
 			t.Errorf("%s: got %+v, want the rule %s on websecure to ha", name, router, want)
 		}
+	}
+	if router := got.HTTP.Routers["ha0"]; router.TLS.Options != "verified" || !slices.Equal(router.Middlewares, []string{"own", "learn"}) {
+		t.Errorf("got %+v, want the TLS options verified and both middlewares", router)
+	}
+	if auth := got.TLS.Options["verified"].ClientAuth; auth.ClientAuthType != "RequireAndVerifyClientCert" || !slices.Equal(auth.CAFiles, []types.FileOrContent{"ca.pem"}) {
+		t.Errorf("got %+v, want that it is required, and the CA", auth)
+	}
+	if own := got.TLS.Stores["default"].DefaultCertificate; own.CertFile != "server.pem" || own.KeyFile != "server-key.pem" {
+		t.Errorf("got the certificate %+v", own)
 	}
 	if router := got.HTTP.Routers["photos2"]; router.TLS != nil || router.EntryPoints[0] != "web" || router.Service != "photos" {
 		t.Errorf("without TLS: got %+v", router)

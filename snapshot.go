@@ -3,6 +3,7 @@ package mtlsallowlist
 import (
 	"net/netip"
 	"sort"
+	"time"
 
 	"github.com/mtlsallowlist/mtlsallowlist/internal/change"
 	"github.com/mtlsallowlist/mtlsallowlist/internal/clocks"
@@ -163,15 +164,24 @@ func (s *store) claims(now clocks.Reading) []page.Grant {
 		held = append(held, s.held(grants[:n], now)...)
 		grants = grants[n:]
 	}
-	sort.Slice(held, func(i, j int) bool {
-		if held[i].Proved.Equal(held[j].Proved) {
-			return held[i].IP.Addr().Less(held[j].IP.Addr())
+	proved := []int64{} // in whole milliseconds, as a state file has it: the order is the same after a restart
+	order := []int{}
+	for i, g := range held {
+		proved = append(proved, g.Proved.Add(time.Millisecond-1).UnixMilli())
+		order = append(order, i)
+	}
+	sort.Slice(order, func(i, j int) bool {
+		a := order[i]
+		b := order[j]
+		if proved[a] != proved[b] {
+			return proved[a] > proved[b]
 		}
-		return held[i].Proved.After(held[j].Proved)
+		return held[a].IP.Addr().Less(held[b].IP.Addr())
 	})
 	places := map[claim]int{}
 	claims := []page.Grant{}
-	for _, g := range held {
+	for _, i := range order {
+		g := held[i]
 		about := claim{g.IP, g.Identity.Name()}
 		at, found := places[about]
 		if !found {

@@ -20,7 +20,7 @@ type end struct{ after, before time.Time }
 func ends(t *testing.T, from string, replicas ...*replica) []end {
 	t.Helper()
 	ends := make([]end, len(replicas))
-	check.Eventually(t, "all replicas reject "+from, func() bool {
+	check.Within(t, time.Minute, "all replicas reject "+from, func() bool {
 		all := true
 		for i, r := range replicas {
 			asked := time.Now()

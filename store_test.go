@@ -199,14 +199,6 @@ func TestAnEnforcerLetsInWhoIsRestored(t *testing.T) {
 	h.walk("with it", "photos 203.0.113.7=200")
 }
 
-func TestWithin(t *testing.T) {
-	for _, row := range [][3]time.Duration{{-2, 9, 0}, {-1, 9, 0}, {0, 9, 0}, {1, 9, 1}, {9, 9, 9}, {10, 9, 9}, {3, 0, 0}} {
-		if got := clocks.Within(row[0], row[1]); got != row[2] {
-			t.Errorf("%d of at most %d: got %d, want %d", row[0], row[1], got, row[2])
-		}
-	}
-}
-
 // FuzzApply is about what a state file or Redis may hold: what is read of it can be shown, handed on, and written and read again.
 func FuzzApply(f *testing.F) {
 	for _, names := range []string{"cn%3Aphone", "cn%3Aphone,dns%3Aphone.lan", "header%3Aa", "anonymous%3Arequest", "cn%3A%FF%00"} {

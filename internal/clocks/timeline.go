@@ -2,7 +2,7 @@ package clocks
 
 import "time"
 
-// A timeline turns moments into milliseconds since 1970, and back. It goes by the wall clock as it was when the process
+// A Timeline turns moments into milliseconds since 1970, and back. It goes by the wall clock as it was when the process
 // began, or else by Redis's clock, which all replicas share: then grants have stamps.
 type Timeline struct {
 	Ahead  int64 // the time at moment 0, in milliseconds since 1970
@@ -13,7 +13,7 @@ func NewTimeline() Timeline {
 	return Timeline{Ahead: Epoch.UnixMilli()}
 }
 
-// at returns the time of a moment, rounded up.
+// At returns the time of a moment, rounded up.
 func (t *Timeline) At(m Moment) int64 {
 	n := t.Until(m)
 	if m%time.Millisecond != 0 {
@@ -22,7 +22,7 @@ func (t *Timeline) At(m Moment) int64 {
 	return n
 }
 
-// until returns the time of a moment, rounded down: no grant lasts longer elsewhere.
+// Until returns the time of a moment, rounded down: no grant lasts longer elsewhere.
 func (t *Timeline) Until(m Moment) int64 {
 	n := int64(m / time.Millisecond)
 	if m%time.Millisecond < 0 {
@@ -31,7 +31,7 @@ func (t *Timeline) Until(m Moment) int64 {
 	return n + t.Ahead
 }
 
-// moment returns the moment of a time.
+// Moment returns the moment of a time.
 func (t *Timeline) Moment(at int64) Moment {
 	return Moment(at-t.Ahead) * time.Millisecond
 }

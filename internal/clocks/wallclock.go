@@ -2,11 +2,11 @@ package clocks
 
 import "time"
 
-// clockTolerance is how far the wall clock may run from the monotonic one before that counts as a step: the two are
+// ClockTolerance is how far the wall clock may run from the monotonic one before that counts as a step: the two are
 // never read at quite the same time.
 const ClockTolerance = time.Second
 
-// A wallClock notices when the wall clock is set, and when the machine slept: the monotonic clock stands still then. A
+// A Wall notices when the wall clock is set, and when the machine slept: the monotonic clock stands still then. A
 // grant ends as soon as either clock says that its time is over.
 type Wall struct {
 	known  bool
@@ -14,7 +14,7 @@ type Wall struct {
 	behind time.Duration // how far the wall clock is known to be behind: a state file has a later time
 }
 
-// step returns how much more time the wall clock says has passed since the last look than the monotonic one, and whether
+// Step returns how much more time the wall clock says has passed since the last look than the monotonic one, and whether
 // the wall clock was set at all. Time that it was known to be behind doesn't count: a Raspberry Pi starts in the past.
 func (w *Wall) Step(now Reading) (forward time.Duration, stepped bool) {
 	ahead := now.Wall.Round(0).Sub(EpochTime) - now.Mono
@@ -35,7 +35,7 @@ func (w *Wall) Step(now Reading) (forward time.Duration, stepped bool) {
 	return change - made, true
 }
 
-// notBefore makes known a time that was in the past already at now.
+// NotBefore makes known a time that was in the past already at now.
 func (w *Wall) NotBefore(t time.Time, now Reading) {
 	if behind := t.Sub(now.Wall); behind > w.behind {
 		w.behind = behind

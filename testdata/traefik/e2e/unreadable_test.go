@@ -36,7 +36,9 @@ func TestAFileThatCantBeReadIsMovedAside(t *testing.T) {
 	}{
 		{"half of the first line", func(whole string) string { return whole[:30] }},
 		{"zeros in the second line", func(whole string) string { return whole[:len(whole)/2] + strings.Repeat("\x00", len(whole)) + "\n" }},
-		{"half a line before a whole one", func(whole string) string { return whole[:strings.Index(whole, " g ")] + "\n" + whole[strings.Index(whole, "\n")+1:] }},
+		{"half a line before a whole one", func(whole string) string {
+			return whole[:strings.Index(whole, " g ")] + "\n" + whole[strings.Index(whole, "\n")+1:]
+		}},
 		{"the file twice", func(whole string) string { return whole + whole }},
 		{"a new file over a longer one", func(whole string) string { return whole + whole[len(whole)/2:] }},
 		{"a negative format", func(whole string) string { return strings.Replace(whole, `"format":1`, `"format":-1`, 1) }},

@@ -18,7 +18,6 @@ type builder struct {
 	dir   string // a folder for what is built
 	built atomic.Int64
 
-	slow  string        // name of the function whose callers among the tests are left out
 	extra time.Duration // how much longer a mutant may take than ten times what the tests take
 }
 
@@ -64,7 +63,7 @@ func (b *builder) buildOne(ctx context.Context, suite *pkg, m *mutant) (*testBin
 }
 
 func (b *builder) binary(suite *pkg, path string) *testBinary {
-	return &testBinary{suite: suite, path: path, slow: testsThatCall(b.slow, suite.tests), timeout: b.extra}
+	return &testBinary{suite: suite, path: path, timeout: b.extra}
 }
 
 // build builds a package's tests with other texts in the place of files, and returns where they are, or what the compiler says.

@@ -28,11 +28,10 @@ func main() {
 	files := flag.String("files", "", "files to change, as seen from the root, with commas between them; empty for all")
 	change := flag.String("change", "", "regular expression of the changes to make, as they are printed; empty for all")
 	again := flag.Bool("again", false, "also run what has been run before")
-	slow := flag.String("slow", "startRedis", "name of the function whose callers among the tests take too long, and are left out")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	ok, err := mutate(ctx, *root, *explained, *cached, *files, *change, *slow, *again)
+	ok, err := mutate(ctx, *root, *explained, *cached, *files, *change, *again)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "mutate:", err)
 	}
@@ -41,7 +40,7 @@ func main() {
 	}
 }
 
-func mutate(ctx context.Context, root, explained, cached, files, change, slow string, again bool) (ok bool, err error) {
+func mutate(ctx context.Context, root, explained, cached, files, change string, again bool) (ok bool, err error) {
 	chosen, err := newChoice(files, change)
 	if err != nil {
 		return false, err
@@ -70,7 +69,7 @@ func mutate(ctx context.Context, root, explained, cached, files, change, slow st
 		return false, err
 	}
 	defer os.RemoveAll(dir)
-	r := &runner{root: packages[0], builder: &builder{dir: dir, slow: slow, extra: 5 * time.Second}, cache: cache, again: again, progress: os.Stderr}
+	r := &runner{root: packages[0], builder: &builder{dir: dir, extra: 5 * time.Second}, cache: cache, again: again, progress: os.Stderr}
 	for _, p := range packages {
 		for _, file := range p.code {
 			for _, m := range find(file) {

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"slices"
 )
 
 // A pkg is a package of the plugin.
@@ -22,7 +23,7 @@ type pkg struct {
 
 // readModule reads all packages of the module in a folder. The first one is the root, which must have tests.
 func readModule(ctx context.Context, root string) ([]*pkg, error) {
-	cmd := exec.CommandContext(ctx, "go", "list", "-json=Dir,GoFiles,TestGoFiles,XTestGoFiles", "./...")
+	cmd := exec.CommandContext(ctx, "go", "list", "-json=Dir,Imports,GoFiles,TestGoFiles,XTestGoFiles", "./...")
 	cmd.Dir = root
 	var faults bytes.Buffer
 	cmd.Stderr = &faults
@@ -33,13 +34,16 @@ func readModule(ctx context.Context, root string) ([]*pkg, error) {
 	packages := []*pkg{}
 	for list := json.NewDecoder(bytes.NewReader(output)); ; {
 		var listed struct {
-			Dir                                string
-			GoFiles, TestGoFiles, XTestGoFiles []string
+			Dir                                         string
+			Imports, GoFiles, TestGoFiles, XTestGoFiles []string
 		}
 		if err := list.Decode(&listed); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
 			return nil, err
+		}
+		if slices.Contains(listed.Imports, "testing") { // it is for tests, and nothing of the plugin
+			continue
 		}
 		name, err := filepath.Rel(root, listed.Dir)
 		if err != nil {

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
-	"strings"
 	"time"
 )
 
@@ -35,7 +34,6 @@ const maxMemory = 3 << 20
 type testBinary struct {
 	suite   *pkg
 	path    string
-	slow    []string // names of those that are left out
 	timeout time.Duration
 }
 
@@ -69,8 +67,8 @@ func (t *testBinary) run(ctx context.Context, number int) (outcome, string, erro
 	limited, cancel := context.WithTimeout(ctx, t.timeout)
 	defer cancel()
 	// Without a timeout of Go's own, the runtime itself notices when all goroutines wait for each other.
-	script := fmt.Sprintf(`ulimit -v %d && exec "$0" -test.failfast -test.v -test.timeout=0 -test.skip="$1"`, maxMemory)
-	cmd := exec.CommandContext(limited, "sh", "-c", script, t.path, t.skipped())
+	script := fmt.Sprintf(`ulimit -v %d && exec "$0" -test.failfast -test.short -test.v -test.timeout=0`, maxMemory)
+	cmd := exec.CommandContext(limited, "sh", "-c", script, t.path)
 	cmd.Dir = own
 	cmd.Env = append(os.Environ(), "TMPDIR="+own, fmt.Sprintf("MUTANT=%d", number))
 	var output bytes.Buffer
@@ -92,12 +90,4 @@ func (t *testBinary) run(ctx context.Context, number int) (outcome, string, erro
 		got.Test = t.suite.qualified(string(runs[len(runs)-1][1]))
 	}
 	return got, output.String(), nil
-}
-
-// skipped is a regular expression for what -test.skip leaves out; empty for nothing.
-func (t *testBinary) skipped() string {
-	if len(t.slow) == 0 {
-		return ""
-	}
-	return "^(" + strings.Join(t.slow, "|") + ")$"
 }

@@ -74,19 +74,3 @@ func (s *source) lineAt(pos token.Pos) string {
 	lines := bytes.Split(s.text, []byte("\n"))
 	return string(bytes.TrimSpace(lines[s.set.Position(pos).Line-1]))
 }
-
-// testsThatCall returns the names of the tests that call a function themselves; none if it has no name.
-func testsThatCall(function string, tests []*source) (names []string) {
-	if function == "" {
-		return nil
-	}
-	for _, file := range tests {
-		for _, decl := range file.tree.Decls {
-			test, ok := decl.(*ast.FuncDecl)
-			if ok && test.Recv == nil && strings.HasPrefix(test.Name.Name, "Test") && strings.Contains(file.node(test), function+"(") {
-				names = append(names, test.Name.Name)
-			}
-		}
-	}
-	return names
-}

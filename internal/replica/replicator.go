@@ -27,7 +27,7 @@ const (
 	reconcileInterval = 5 * time.Minute
 )
 
-var errLost = errors.New("Redis has lost its data, or changes have")
+var errLost = errors.New("the data in Redis was lost, or changes were")
 
 // A Store is what is replicated. Moments are durations since some moment, by the monotonic clock.
 type Store interface {

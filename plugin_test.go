@@ -566,10 +566,14 @@ func restoreAll(s *store, changes []change.Change, limits limits, now clocks.Mom
 }
 
 func TestTheWarmUpOfReplicationGoesAsWritten(t *testing.T) {
-	if err := warmUpReplication(slog.New(slog.NewTextHandler(io.Discard, nil))); err != nil {
+	r, err := warmUpReplication(slog.New(slog.NewTextHandler(io.Discard, nil)))
+	if err != nil {
 		t.Error(err)
 	}
-	if r := replicaOf(newStore("warm-up of replication")); r != nil {
-		t.Error("its replicator is still in use")
+	if state := r.State(); !r.Ended() || state.Synced || state.Failures != 1 {
+		t.Errorf("in the end its state is %+v", state)
+	}
+	if len(stores.replicas) > 0 {
+		t.Error("a replicator of the warm-up is still in use")
 	}
 }

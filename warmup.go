@@ -47,7 +47,8 @@ func init() {
 		rejectStatusCode: http.StatusForbidden,
 	}
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	_ = warmUpReplication(log) // a test looks whether all went well
+	replicator, _ := warmUpReplication(log) // a test looks whether all went well
+	stores.replicas["warm-up"] = &replication{replicator: replicator, store: s.stores[0]}
 	c := change.Change{Kind: change.Granted, IP: netip.MustParsePrefix("203.0.113.7/32"), Identity: identity.Identity{Names: []string{"cn:warm-up"}}}
 	s.stores[0].observe(observerFile, statefile.WarmUp(s.stores[0], c))
 	enforcer := newEnforcer(s, next, clocks.Clock{Now: time.Now, Since: time.Since}).handler()
@@ -90,12 +91,13 @@ func init() {
 		req := &http.Request{Method: method, URL: parsed, Header: header, RemoteAddr: request.remoteAddr, TLS: request.state}
 		request.handler.ServeHTTP(httptest.NewRecorder(), req)
 	}
+	delete(stores.replicas, "warm-up")
 	s.stores[0].notice(clocks.Reading{Wall: time.Now().Add(time.Hour), Mono: time.Since(clocks.Epoch)}) // as after a suspend
 	learner.ServeHTTP(httptest.NewRecorder(), &http.Request{RemoteAddr: "203.0.113.7:1", TLS: proven})  // which it remembers, alone
 }
 
-// warmUpReplication walks a replicator through its work, away from Redis.
-func warmUpReplication(log *slog.Logger) error {
+// warmUpReplication walks a replicator through its work, away from Redis, and returns it.
+func warmUpReplication(log *slog.Logger) (*replica.Replicator, error) {
 	clock := clocks.Clock{Now: time.Now, Since: time.Since}
 	store := newStore("warm-up of replication")
 	told := replicationLog{reporter: reporter{log: log, store: store}, now: clock.Now}

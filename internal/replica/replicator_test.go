@@ -154,7 +154,7 @@ func TestWarmUpGoesAsWritten(t *testing.T) {
 		store.make(change.Evicted, numbered(1))
 		store.make(change.Granted, numbered(2))
 	}
-	if err := WarmUp(store, &record{}, observe, learn); err != nil {
+	if _, err := WarmUp(store, &record{}, observe, learn); err != nil {
 		t.Error(err)
 	}
 	if state := r.State(); !r.Ended() || state.Synced || state.Failures != 1 {

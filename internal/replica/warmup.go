@@ -18,8 +18,8 @@ var errWarmUp = errors.New("the warm-up went otherwise than written")
 
 // WarmUp calls each method that a replicator's goroutines and requests can call at once, one after the other: Yaegi 0.16 fills
 // a cache at the first call of each, and takes no lock for it. There is no network: what Redis answers is written down. The
-// store must hand its changes to the replicator that observe gets; change has it make two changes.
-func WarmUp(store Store, log Log, observe func(r *Replicator), learn func()) error {
+// store must hand its changes to the replicator that observe gets; learn has it change. WarmUp returns the replicator, which has ended.
+func WarmUp(store Store, log Log, observe func(r *Replicator), learn func()) (*Replicator, error) {
 	options := &redis.Options{Endpoints: []string{""}, Password: "none", DB: 1, ReadTimeout: time.Second, WriteTimeout: time.Second} // nobody is there
 	r := New(store, options, log)
 	observe(r)
@@ -71,7 +71,7 @@ func WarmUp(store Store, log Log, observe func(r *Replicator), learn func()) err
 	r.End()
 	r.pulling()
 	r.pushing()
-	return failed
+	return r, failed
 }
 
 // bulk is a text as Redis answers it.

@@ -123,33 +123,44 @@ func (l *allowlist) insert(g *grant) {
 	heap.Push(&l.due, g)
 }
 
-// evict removes the least recently proved grants beyond the limits, but never spared. Only the address and the identity of g
-// can have too many.
-func (l *allowlist) evict(g, spared *grant, limits limits) (evicted []*grant) {
+// evict removes the least recently proved grants beyond the limits, but never spared, and returns those that held at now. Only
+// the address and the identity of g can have too many.
+func (l *allowlist) evict(g, spared *grant, limits limits, now clocks.Moment) (evicted []*grant) {
+	gone := []*grant{}
 	a := g.address
 	if own := a.grantsOf(g.identity.Name()); len(own) > maxCertificates {
-		evicted = append(evicted, l.removed(earliest(own, spared)))
+		gone = append(gone, l.evicted(earliest(own, spared), now))
 	}
 	if len(a.grants) > maxGrantsPerIP {
-		evicted = append(evicted, l.removed(earliest(a.grants, spared)))
+		gone = append(gone, l.evicted(earliest(a.grants, spared), now))
 	}
 	for limits.maxIPsPerIdentity > 0 && g.own.Len() > limits.maxIPsPerIdentity {
 		oldest := g.own.Front().Value.(*address)
 		for _, other := range oldest.grantsOf(g.identity.Name()) {
-			evicted = append(evicted, l.removed(other))
+			gone = append(gone, l.evicted(other, now))
 		}
 	}
 	for l.recency.Len() > limits.maxIPs {
 		oldest := l.recency.Front().Value.(*address)
 		for len(oldest.grants) > 0 {
-			evicted = append(evicted, l.removed(oldest.grants[0]))
+			gone = append(gone, l.evicted(oldest.grants[0], now))
+		}
+	}
+	for _, g := range gone {
+		if g != nil {
+			evicted = append(evicted, g)
 		}
 	}
 	return evicted
 }
 
-func (l *allowlist) removed(g *grant) *grant {
+// evicted removes a grant, and returns it if it held at now.
+func (l *allowlist) evicted(g *grant, now clocks.Moment) *grant {
+	held := now < g.expires
 	l.remove(g)
+	if !held {
+		return nil
+	}
 	return g
 }
 

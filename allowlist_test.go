@@ -890,3 +890,23 @@ func TestBounds(t *testing.T) {
 		}
 	}
 }
+
+// TestManyThatExpireAtOnceAreRemovedInPortions, and make room without being told as evicted.
+func TestManyThatExpireAtOnceAreRemovedInPortions(t *testing.T) {
+	l := newAllowlist()
+	wide := limits{time.Hour, 10 * portionSize, 0}
+	for i := 0; i < wide.maxIPs; i++ {
+		add(l, numbered(i), named("cn:a"), wide, 0)
+	}
+	for i, want := range []int{9*portionSize + 1, 8*portionSize + 2, 7*portionSize + 3} {
+		_, first, _, evicted := add(l, numbered(wide.maxIPs+i), named("cn:a"), wide, time.Hour)
+		if !first || len(evicted) > 0 || len(l.due) != want {
+			t.Errorf("number %d: %d are evicted, and %d are left, want none and %d", i, len(evicted), len(l.due), want)
+		}
+	}
+	few := limits{time.Hour, 5, 0}
+	_, _, _, evicted := add(l, ipOf("A"), named("cn:a"), few, time.Hour)
+	if len(evicted) != 0 || len(l.addresses) > 5 {
+		t.Errorf("with room for five, %d are evicted, and %d addresses are left, want none and five at most", len(evicted), len(l.addresses))
+	}
+}

@@ -27,7 +27,7 @@ type outcome struct {
 
 // prove applies the proof that an identity gives at now. Nothing that is known is later, and it isn't what makes room.
 func (l *allowlist) prove(ip netip.Prefix, id identity.Identity, limits limits, now clocks.Moment) outcome {
-	l.removeExpired(now, 0)
+	l.removeExpired(now, portionSize)
 	at := l.At(now)
 	c := change.Change{Kind: change.Granted, IP: ip, Identity: id, Learned: at, Stamp: at, Proved: at, Expires: l.Until(now + limits.ttl)}
 	held := l.grantOf(ip, id)
@@ -54,7 +54,7 @@ func (l *allowlist) prove(ip netip.Prefix, id identity.Identity, limits limits, 
 	g.identity.Issued = id.Issued // neither the state file nor Redis tells it
 	o.grant = g
 	if len(l.addresses) > limits.maxIPs || len(g.address.grants) > maxCertificates || limits.maxIPsPerIdentity > 0 && g.own.Len() > limits.maxIPsPerIdentity {
-		o.evicted = l.evict(g, g, limits)
+		o.evicted = l.evict(g, g, limits, now)
 	}
 	if !l.Shared {
 		return o
@@ -119,7 +119,7 @@ func (l *allowlist) apply(c change.Change, terms terms, now clocks.Moment) (o ou
 	o.made = held == nil
 	o.grant = l.put(c, expires, terms.limits, now)
 	l.order(o.grant)
-	o.evicted = l.evict(o.grant, nil, terms.limits)
+	o.evicted = l.evict(o.grant, nil, terms.limits, now)
 	return o, true
 }
 

@@ -306,7 +306,7 @@ func (s *store) learnBy(terms terms, now clocks.Reading) {
 	s.noticeLocked(now)
 	first := !s.terms.learner
 	s.terms = terms
-	if first {
+	if first && s.list.Shared { // else nothing came from elsewhere but a state file, by the terms of its learner
 		s.applyAgainLocked(now.Mono)
 	}
 }

@@ -51,7 +51,7 @@ func measurePersistence(_ context.Context, b *bench) error {
 
 // kept is the subject of new addresses in a store of n grants with a state file.
 func (f *factory) kept(folder string, n, most int) *subject {
-	name := "kept " + count(n)
+	name := fmt.Sprint("kept ", n)
 	f.teach(name, n)
 	path := filepath.Join(folder, fmt.Sprint(n))
 	learner := f.handler(f.plugin, options{"mode": "learn", "store": name, "maxIPs": roomy, "stateFile": path})
@@ -90,7 +90,7 @@ func (b *bench) measureStart(f *factory, folder string) error {
 			path := filepath.Join(folder, name)
 			if saved != nil {
 				first, rest, _ := bytes.Cut(saved, []byte("\n"))
-				first = bytes.Replace(first, []byte("kept "+count(b.saved)), []byte(name), 1)
+				first = bytes.Replace(first, []byte(fmt.Sprint("kept ", b.saved)), []byte(name), 1)
 				if err := os.WriteFile(path, append(append(first, '\n'), rest...), 0o600); err != nil {
 					return err
 				}

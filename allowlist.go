@@ -113,7 +113,7 @@ func (l *allowlist) addressFor(ip netip.Prefix, limits limits) *address {
 }
 
 func (l *allowlist) insert(g *grant) {
-	if len(g.address.grantsOf(g.identity.Name())) == 0 {
+	if len(g.address.grants) == 0 || len(g.address.grantsOf(g.identity.Name())) == 0 {
 		l.claims++
 	}
 	g.address.grants = append(g.address.grants, g)

@@ -25,6 +25,11 @@ type outcome struct {
 	evicted []*grant // those that had to go because of the limits; the grant may be among them
 }
 
+// isNews reports whether it may change who is let in.
+func (o outcome) isNews() bool {
+	return o.made || o.buried || o.ended != nil || len(o.evicted) > 0
+}
+
 // prove applies the proof that an identity gives at now. Nothing that is known is later, and it isn't what makes room.
 func (l *allowlist) prove(ip netip.Prefix, id identity.Identity, limits limits, now clocks.Moment) outcome {
 	l.removeExpired(now, portionSize)
@@ -41,7 +46,7 @@ func (l *allowlist) prove(ip netip.Prefix, id identity.Identity, limits limits, 
 	if o.made {
 		o.first, o.newer = l.precedence(ip, id)
 	}
-	g := l.put(c, now+limits.ttl, limits, now)
+	g := l.put(c, held, now+limits.ttl, limits, now)
 	l.recency.MoveToBack(g.address.recency)
 	if g.own != nil {
 		g.own.MoveToBack(g.byIdentity)
@@ -53,7 +58,7 @@ func (l *allowlist) prove(ip netip.Prefix, id identity.Identity, limits limits, 
 	}
 	g.identity.Issued = id.Issued // neither the state file nor Redis tells it
 	o.grant = g
-	if len(l.addresses) > limits.maxIPs || len(g.address.grants) > maxCertificates || limits.maxIPsPerIdentity > 0 && g.own.Len() > limits.maxIPsPerIdentity {
+	if l.mayExceed(g, limits) {
 		o.evicted = l.evict(g, g, limits, now)
 	}
 	if !l.Shared {
@@ -117,10 +122,17 @@ func (l *allowlist) apply(c change.Change, terms terms, now clocks.Moment) (o ou
 		return outcome{}, true
 	}
 	o.made = held == nil
-	o.grant = l.put(c, expires, terms.limits, now)
+	o.grant = l.put(c, held, expires, terms.limits, now)
 	l.order(o.grant)
-	o.evicted = l.evict(o.grant, nil, terms.limits, now)
+	if l.mayExceed(o.grant, terms.limits) {
+		o.evicted = l.evict(o.grant, nil, terms.limits, now)
+	}
 	return o, true
+}
+
+// mayExceed reports whether a grant that was made or renewed may exceed the limits.
+func (l *allowlist) mayExceed(g *grant, limits limits) bool {
+	return len(l.addresses) > limits.maxIPs || len(g.address.grants) > maxCertificates || limits.maxIPsPerIdentity > 0 && g.own.Len() > limits.maxIPsPerIdentity
 }
 
 // endOf returns when the grant of a change expires: a lifetime after its proof, of the terms or its own, and never later than
@@ -137,11 +149,11 @@ func (l *allowlist) endOf(c change.Change, terms terms, now clocks.Moment) clock
 	return proved + ttl
 }
 
-// put makes or renews the grant of a change, and forgets its tombstone.
-func (l *allowlist) put(c change.Change, expires clocks.Moment, limits limits, now clocks.Moment) *grant {
+// put makes the grant of a change or renews held, which it is of, and forgets its tombstone.
+func (l *allowlist) put(c change.Change, held *grant, expires clocks.Moment, limits limits, now clocks.Moment) *grant {
 	l.tombstones.remove(c)
 	a := l.addressFor(c.IP, limits)
-	g := a.grantOf(c.Identity)
+	g := held
 	if g == nil {
 		g = &grant{address: a, identity: c.Identity, learned: l.Moment(c.Learned), due: expires, saved: never}
 		if g.learned > now {

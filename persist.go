@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/mtlsallowlist/mtlsallowlist/internal/change"
-	"github.com/mtlsallowlist/mtlsallowlist/internal/clientip"
 	"github.com/mtlsallowlist/mtlsallowlist/internal/clocks"
 	"github.com/mtlsallowlist/mtlsallowlist/internal/page"
 	"github.com/mtlsallowlist/mtlsallowlist/internal/statefile"
@@ -124,7 +123,7 @@ func (s *store) restore(changes []change.Change, to *settings, now clocks.Moment
 			} else {
 				c.Stamp += restoredLag
 			}
-			if clientip.Prefix(c.IP.Addr(), to.ipv6Subnet) == c.IP {
+			if c.IP.Addr().Is4() || c.IP.Bits() == to.ipv6Subnet {
 				fitting = append(fitting, c)
 			}
 		}

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sort"
 	"strings"
 	"sync"
 	"testing"
@@ -89,7 +90,7 @@ func saved(t *testing.T, path string) savedState {
 			s.Revoked = append(s.Revoked, c)
 		}
 	}
-	change.SortLatestFirst(s.Grants)
+	sort.SliceStable(s.Grants, func(i, j int) bool { return s.Grants[i].Stamp > s.Grants[j].Stamp })
 	return s
 }
 

@@ -33,6 +33,9 @@ func (l *allowlist) orderOwn(g *grant) {
 
 func (l *allowlist) orderAddress(a *address) {
 	e := a.recency
+	if l.recency.Back() == e && (e.Prev() == nil || !a.before(e.Prev().Value.(*address))) {
+		return // as it is with most
+	}
 	if front := l.recency.Front(); a.before(front.Value.(*address)) {
 		l.recency.MoveToFront(e)
 		return

@@ -205,17 +205,29 @@ type claim struct {
 	name string
 }
 
+// held returns what people see of grants. Under the lock it only copies them.
 func (s *store) held(grants []*grant, now clocks.Reading) []page.Grant {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	held := []page.Grant{}
-	for _, g := range grants {
-		if g = s.list.current(g); g != nil {
-			held = append(held, page.Grant{
-				IP: g.address.ip, Identity: g.identity,
-				Learned: now.TimeOf(g.learned), Proved: now.TimeOf(g.proved), Expires: now.TimeOf(g.expires),
-			})
-		}
+	for _, g := range s.copies(grants) {
+		held = append(held, page.Grant{
+			IP: g.address.ip, Identity: g.identity,
+			Learned: now.TimeOf(g.learned), Proved: now.TimeOf(g.proved), Expires: now.TimeOf(g.expires),
+		})
 	}
 	return held
+}
+
+func (s *store) copies(grants []*grant) []grant {
+	copies := make([]grant, 0, len(grants))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, g := range grants {
+		if g.expires == ended {
+			g = s.list.current(g)
+		}
+		if g != nil {
+			copies = append(copies, *g)
+		}
+	}
+	return copies
 }

@@ -139,6 +139,9 @@ func (s *store) learn(ip netip.Prefix, id identity.Identity, limits limits, now 
 	} else {
 		s.counts.renewed++
 	}
+	if o.isNews() {
+		s.forgetMissesLocked()
+	}
 	minor := !s.changedLocked(o, "", now.Mono)
 	evicted = s.evictedLocked(o.evicted)
 	news = o.newer
@@ -150,9 +153,6 @@ func (s *store) learn(ip netip.Prefix, id identity.Identity, limits limits, now 
 // changedLocked hands the outcome of a change to the observers but the one that it comes from, and reports whether it is
 // more than a mere renewal.
 func (s *store) changedLocked(o outcome, from string, now clocks.Moment) bool {
-	if o.made || o.buried || o.ended != nil || len(o.evicted) > 0 {
-		s.forgetMissesLocked()
-	}
 	major := len(o.evicted) > 0
 	if g := o.grant; g != nil && g.expires != ended {
 		renewed := !o.made && now-clocks.Moment(g.saved)*time.Second < renewalInterval
@@ -202,6 +202,7 @@ func (s *store) apply(changes []change.Change, from string, terms terms, now clo
 	s.list.removeExpired(now, portionSize)
 	applied := 0 // not a named result: used in an expression in a loop, Yaegi 0.16 has it begin as it was
 	refused := 0
+	news := false
 	for _, c := range changes {
 		o, valid := s.list.apply(c, terms, now)
 		if !valid {
@@ -212,12 +213,16 @@ func (s *store) apply(changes []change.Change, from string, terms terms, now clo
 			s.handOnLocked(c, from)
 		}
 		s.changedLocked(o, from, now)
+		news = news || o.isNews()
 		if o.grant != nil && o.grant.expires != ended {
 			applied++
 		}
 		if from != observerFile {
 			s.evictedLocked(o.evicted)
 		}
+	}
+	if news {
+		s.forgetMissesLocked()
 	}
 	return applied, refused
 }
@@ -266,6 +271,7 @@ func (s *store) revokeGrants(grants []*grant, now clocks.Moment) []*grant {
 		s.changedLocked(o, "", now)
 		revoked = append(revoked, g)
 	}
+	s.forgetMissesLocked()
 	return revoked
 }
 

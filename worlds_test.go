@@ -181,7 +181,7 @@ func (w *world) deliver(to int, entries []change.Change) {
 		}
 		all = append(all, heard)
 	}
-	change.SortLatestFirst(all)
+	change.SortOldestFirst(all)
 	w.stores[to].applyRemote(all, w.now)
 }
 
@@ -361,7 +361,7 @@ func (w *clockWorld) exchange(i int) {
 		}
 		all = append(all, heard)
 	}
-	change.SortLatestFirst(all)
+	change.SortOldestFirst(all)
 	if skipped := s.applyRemote(all, now.Mono); skipped > 0 {
 		w.t.Errorf("seed %d: %d skipped", w.seed, skipped)
 	}

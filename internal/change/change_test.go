@@ -116,6 +116,10 @@ func TestLinesKeepEveryName(t *testing.T) {
 		for _, serial := range []string{"", "c0ffee", "0"} {
 			want := Change{Kind: Granted, IP: netip.MustParsePrefix("2001:db8::/64"), Identity: identity.Identity{Names: names, Serial: serial}, Learned: 1, Stamp: 2, Proved: 2, Expires: MaxStamp}
 			got, err := Parse(want.Line())
+			if got.Member() != want.Member() {
+				t.Errorf("got the member %q, want %q", got.Member(), want.Member())
+			}
+			got.member = ""
 			if err != nil || !reflect.DeepEqual(got, want) {
 				t.Errorf("got %+v and %v, want %+v", got, err, want)
 			}

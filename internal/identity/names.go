@@ -30,8 +30,10 @@ func CheckNames(names []string) error {
 	if len(names) == 0 {
 		return errors.New("names: want at least one")
 	}
-	if size := sizeOf(names); size > MaxNames {
-		return fmt.Errorf("names: want %d bytes at most, not %d", MaxNames, size)
+	if !areSmall(names) {
+		if size := sizeOf(names); size > MaxNames {
+			return fmt.Errorf("names: want %d bytes at most, not %d", MaxNames, size)
+		}
 	}
 	for i, name := range names {
 		kind, value, _ := strings.Cut(name, ":")
@@ -62,6 +64,11 @@ func isHex(text string) bool {
 	return strings.Trim(text, hexDigits) == ""
 }
 
+// areSmall reports whether names take no more than MaxNames whatever they are of, and the first of them twice, as most do.
+func areSmall(names []string) bool {
+	return 18*len(strings.Join(names, ",")) <= MaxNames
+}
+
 // sizeOf returns how many bytes names take in an entry, which begins with the first of them.
 func sizeOf(names []string) int {
 	size := writtenSize(names[0])
@@ -82,7 +89,7 @@ func writtenSize(name string) int {
 // Kept returns what grants keep of an identity, here, in a state file and in Redis alike: as many of its names as there is
 // room for, but always the canonical one and the fingerprint. It fails if these don't fit.
 func (id Identity) Kept() (Identity, error) {
-	if 18*len(strings.Join(id.Names, ",")) <= MaxNames { // as with most: whatever they are of, and the first of them twice
+	if areSmall(id.Names) {
 		return id, nil
 	}
 	last := len(id.Names) - 1

@@ -64,7 +64,7 @@ func TestTheLastChangeOfAGrantIsPending(t *testing.T) {
 		t.Errorf("got the evictions %v, want one", evicted)
 	}
 	changes, _, _ := o.drain()
-	change.SortLatestFirst(changes)
+	change.SortOldestFirst(changes)
 	if len(changes) != 2 || changes[0].Kind != change.Evicted || changes[1].Kind != change.Revoked {
 		t.Errorf("got %v, want an eviction and a revocation", changes)
 	}

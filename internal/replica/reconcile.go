@@ -1,7 +1,6 @@
 package replica
 
 import (
-	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -56,7 +55,7 @@ func (r *Replicator) lacking(held map[string]change.Change) []change.Change {
 	}
 	r.store.Each(r.store.At(r.store.Moment()), add)
 	add(r.outbox.evicted())
-	sort.Slice(missing, func(i, j int) bool { return missing[i].Stamp < missing[j].Stamp })
+	change.SortOldestFirst(missing)
 	return missing
 }
 
@@ -76,7 +75,7 @@ func (r *Replicator) mergeLines(text string) map[string]change.Change {
 		held[c.Member()] = c
 		all = append(all, c)
 	}
-	change.SortLatestFirst(all)
+	change.SortOldestFirst(all)
 	for len(all) > 0 {
 		n := len(all)
 		if n > portionSize {

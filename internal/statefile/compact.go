@@ -97,18 +97,13 @@ func (d *draft) sync() {
 	}
 }
 
-// replaceBy writes a new file of lines, the last first.
+// replaceBy writes a new file of lines.
 func (f *File) replaceBy(lines []string) error {
 	d, err := f.newDraft()
 	if err != nil {
 		return err
 	}
-	text := &strings.Builder{}
-	for i := len(lines) - 1; i >= 0; i-- {
-		text.WriteString(lines[i])
-		text.WriteByte('\n')
-	}
-	d.write(text.String(), len(lines))
+	d.write(strings.Join(append(lines, ""), "\n"), len(lines))
 	d.sync()
 	if d.err != nil {
 		return d.discard(d.err)

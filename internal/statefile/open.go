@@ -28,7 +28,7 @@ const (
 // A Content is what a file held when it was opened.
 type Content struct {
 	Exists  bool            // there was a file
-	Changes []change.Change // the last of each grant, the latest first; by the source's time
+	Changes []change.Change // the last of each grant, in the order of their lines; by the source's time
 	Newest  int64           // the latest time in the file at which something had happened; 0: it is empty
 	Torn    bool            // the last line was only half written, and is left out
 	Damage  error           // why the file can't be read; then it holds nothing
@@ -102,7 +102,10 @@ func parse(text, store string) (c Content, lines []string, err error) {
 			kept = append(kept, all[n])
 		}
 	}
-	change.SortLatestFirst(content.Changes)
+	for i, j := 0, len(kept)-1; i < j; i, j = i+1, j-1 {
+		content.Changes[i], content.Changes[j] = content.Changes[j], content.Changes[i]
+		kept[i], kept[j] = kept[j], kept[i]
+	}
 	return content, kept, nil
 }
 

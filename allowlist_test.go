@@ -854,7 +854,7 @@ func TestATombstoneKeepsNoMoreNamesThanItIsToldBy(t *testing.T) {
 	held := newTombstones()
 	id := identity.Identity{Names: []string{"cn:a", "dns:a.lan", identity.ByFingerprint + someSum}, Serial: "c0ffee"}
 	e := change.Change{Kind: change.Revoked, IP: home, Identity: id, Expires: 1}
-	held.put(e, 1, 1)
+	held.put(e, 0, 1, 1)
 	if got, found := held.of(e); !found || len(got.identity.Names) != 2 || change.Member(got.address.ip, got.identity) != e.Member() || got.identity.Serial != "" {
 		t.Errorf("got %v, and found: %t", got.identity, found)
 	}

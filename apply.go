@@ -16,13 +16,14 @@ const renewalInterval = time.Minute
 
 // An outcome is what a change came to.
 type outcome struct {
-	grant   *grant   // that was learned or renewed; nil: none
-	made    bool     // the grant is new here
-	first   bool     // the identity had none for the IP
-	newer   bool     // it had none by a certificate as new
-	ended   *grant   // that was revoked or evicted; nil: none
-	buried  bool     // a revocation was news
-	evicted []*grant // those that had to go because of the limits; the grant may be among them
+	grant   *grant        // that was learned or renewed; nil: none
+	made    bool          // the grant is new here
+	first   bool          // the identity had none for the IP
+	newer   bool          // it had none by a certificate as new
+	ended   *grant        // that was revoked or evicted; nil: none
+	buried  bool          // a revocation was news
+	change  change.Change // by which it was, with no time that is yet to come
+	evicted []*grant      // those that had to go because of the limits; the grant may be among them
 }
 
 // isNews reports whether it may change who is let in.
@@ -110,6 +111,11 @@ func (l *allowlist) apply(c change.Change, terms terms, now clocks.Moment) (o ou
 		return outcome{}, true
 	}
 	if c.Kind != change.Granted {
+		if c.Proved > l.At(now) {
+			c.Proved = l.At(now)
+			c.Learned = c.Proved
+		}
+		o.change = c
 		o.buried = c.Kind == change.Revoked && l.bury(c, terms.limits, now)
 		o.ended = held
 		if held != nil {
@@ -196,14 +202,15 @@ func (l *allowlist) change(kind change.Kind, g *grant) change.Change {
 
 // buried returns the revocation that a tombstone stands for.
 func (l *allowlist) buried(g *grant) change.Change {
-	return change.Change{Kind: change.Revoked, IP: g.address.ip, Identity: g.identity, Learned: g.stamp, Stamp: g.stamp, Proved: g.stamp, Expires: l.Until(g.expires)}
+	return change.Change{Kind: change.Revoked, IP: g.address.ip, Identity: g.identity, Learned: l.At(g.proved), Stamp: g.stamp, Proved: l.At(g.proved), Expires: l.Until(g.expires)}
 }
 
 // revocation returns the end of a grant that still holds at now. It matters as long as a proof from before could, by a
 // lifetime of ttl or of its own.
 func (l *allowlist) revocation(g *grant, ttl time.Duration, now clocks.Moment) change.Change {
 	c := l.change(change.Revoked, g)
-	c.Stamp = l.At(now)
+	c.Proved = l.At(now)
+	c.Stamp = c.Proved
 	if stamp := l.stampOf(g); c.Stamp < stamp {
 		c.Stamp = stamp
 	}
@@ -243,6 +250,7 @@ func (l *allowlist) bury(c change.Change, limits limits, now clocks.Moment) bool
 	if expires <= now {
 		return false
 	}
-	l.tombstones.put(c, expires, limits.maxTombstones())
+	proved := l.Moment(c.Proved)
+	l.tombstones.put(c, proved, expires, limits.maxTombstones())
 	return true
 }

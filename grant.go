@@ -160,9 +160,9 @@ func (t *tombstones) of(c change.Change) (*grant, bool) {
 
 // put remembers a revocation, instead of another one of the same grant. Of more than most, those go that end first. It keeps
 // no names but those that tell the grant from others.
-func (t *tombstones) put(c change.Change, expires clocks.Moment, most int) {
+func (t *tombstones) put(c change.Change, proved, expires clocks.Moment, most int) {
 	t.remove(c)
-	g := &grant{address: &address{ip: c.IP}, identity: c.Identity.Bare(), stamp: c.Stamp, expires: expires, due: expires}
+	g := &grant{address: &address{ip: c.IP}, identity: c.Identity.Bare(), stamp: c.Stamp, proved: proved, expires: expires, due: expires}
 	t.byMember[c.Member()] = g
 	heap.Push(&t.due, g)
 	for len(t.due) > most {
@@ -190,6 +190,7 @@ func (t *tombstones) removeExpired(now clocks.Moment) {
 // age has all end earlier by d. That leaves their order as it is.
 func (t *tombstones) age(d time.Duration) {
 	for _, g := range t.due {
+		g.proved -= d
 		g.expires -= d
 		g.due -= d
 	}

@@ -987,3 +987,20 @@ func TestAFolderThatIsNotThere(t *testing.T) {
 		t.Errorf("got %v, want that there is no such folder, and no file for the store", err)
 	}
 }
+
+// TestNoRevocationFromTheFutureSpoilsTheFile is about somebody who writes nonsense into Redis: the file's time isn't to be theirs.
+func TestNoRevocationFromTheFutureSpoilsTheFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.json")
+	configs := map[string]Config{"learn": {Mode: "learn", TTL: "1h", StateFile: path}, "enforce": {Mode: "enforce"}}
+	h := newHouse(t, configs)
+	h.walk("before", "learn 203.0.113.7 cn:phone=200")
+	s, moment := openStore(h.store("default")), at(h.now)
+	for i, at := range []int64{change.MaxStamp, s.At(moment) + change.MaxAhead - 1} {
+		s.applyRemote([]change.Change{{Kind: change.Revoked, IP: numbered(i), Identity: named("cn:x"), Learned: at, Stamp: at, Proved: at, Expires: change.MaxStamp}}, moment)
+		s.applyRemote([]change.Change{{Kind: change.Granted, IP: numbered(i + 7), Identity: named("cn:y"), Learned: 1, Stamp: s.At(moment) + change.MaxAhead - 1, Proved: 1, Expires: change.MaxStamp}}, moment)
+	}
+	s.settle(atTime(h.now))
+	h.now = h.now.Add(time.Minute)
+	h.restart(configs)
+	h.walk("after", "enforce 203.0.113.7=200; wait 58m; enforce 203.0.113.7=200; wait 1m; enforce 203.0.113.7=403")
+}

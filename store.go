@@ -210,7 +210,7 @@ func (s *store) apply(changes []change.Change, from string, terms terms, now clo
 			continue
 		}
 		if o.ended != nil || o.buried {
-			s.handOnLocked(c, from)
+			s.handOnLocked(o.change, from)
 		}
 		s.changedLocked(o, from, now)
 		news = news || o.isNews()
@@ -267,7 +267,7 @@ func (s *store) revokeGrants(grants []*grant, now clocks.Moment) []*grant {
 		}
 		c := s.list.revocation(g, ttl, now)
 		o, _ := s.list.apply(c, s.terms, now)
-		s.handOnLocked(c, "")
+		s.handOnLocked(o.change, "")
 		s.changedLocked(o, "", now)
 		revoked = append(revoked, g)
 	}

@@ -65,8 +65,8 @@ func TestTheLastChangeOfAGrantIsPending(t *testing.T) {
 	}
 	changes, _, _ := o.drain()
 	change.SortOldestFirst(changes)
-	if len(changes) != 2 || changes[0].Kind != change.Evicted || changes[1].Kind != change.Revoked {
-		t.Errorf("got %v, want an eviction and a revocation", changes)
+	if len(changes) != 2 || changes[0].Kind != change.Revoked || changes[1].Kind != change.Evicted {
+		t.Errorf("got %v, want a revocation and an eviction", changes)
 	}
 }
 

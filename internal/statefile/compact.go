@@ -26,7 +26,26 @@ func (f *File) rewrite(now, ahead int64) error {
 		}
 		return err
 	}
+	if d.sets != f.clockSets() {
+		_ = d.discard(nil)
+		return errClockSet
+	}
 	return f.replace(d)
+}
+
+// errClockSet says that the source's clock was set while the file was being written, which is tried again.
+var errClockSet = errors.New("the clock was set meanwhile")
+
+// startCompacting does so in a goroutine. In Yaegi 0.16 that reads f later, so nothing may be assigned to it here.
+func (f *File) startCompacting(now int64) {
+	go f.compacting(now)
+}
+
+// clockSets returns how often the source's clock was set: what was written of it by then has other times.
+func (f *File) clockSets() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.sets
 }
 
 // compacting makes the file as short as it can be, beside those who write. Changes that come meanwhile are in the old file,
@@ -79,6 +98,7 @@ type draft struct {
 	file  *os.File
 	size  int64
 	lines int
+	sets  int   // clockSets, before it was begun
 	err   error // the first
 }
 
@@ -118,7 +138,7 @@ func (f *File) newDraft() (*draft, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &draft{file: file}
+	d := &draft{file: file, sets: f.clockSets()}
 	d.write(header(f.store), 0)
 	return d, nil
 }
@@ -149,8 +169,8 @@ func (f *File) finish(d *draft, start int64) error {
 	f.writing.Lock()
 	defer f.writing.Unlock()
 	info, err := os.Lstat(f.path)
-	if err != nil || f.size < start || info.Size() != f.size || !info.Mode().IsRegular() {
-		return d.discard(nil) // it was written anew meanwhile, or is to be
+	if err != nil || f.size < start || info.Size() != f.size || !info.Mode().IsRegular() || d.sets != f.clockSets() {
+		return d.discard(nil) // it was written anew meanwhile, or is to be; or the draft's times differ
 	}
 	if err := d.copyFrom(f.path, start, f.size-start); err != nil {
 		return d.discard(err)

@@ -29,7 +29,7 @@ const (
 type Content struct {
 	Exists  bool            // there was a file
 	Changes []change.Change // the last of each grant, in the order of their lines; by the source's time
-	Newest  int64           // the latest time in the file at which something had happened; 0: it is empty
+	Newest  int64           // the latest time in the file at which something was proved or revoked; 0: it is empty
 	Torn    bool            // the last line was only half written, and is left out
 	Damage  error           // why the file can't be read; then it holds nothing
 }
@@ -91,7 +91,9 @@ func parse(text, store string) (c Content, lines []string, err error) {
 		if err != nil {
 			return Content{Damage: fmt.Errorf("line %d: %w", n+2, err)}, nil, nil
 		}
-		content.Newest = latest(content.Newest, latest(one.Stamp, one.Proved))
+		if one.Proved > content.Newest {
+			content.Newest = one.Proved
+		}
 		member := one.Member()
 		if later[member] {
 			continue
@@ -107,13 +109,6 @@ func parse(text, store string) (c Content, lines []string, err error) {
 		kept[i], kept[j] = kept[j], kept[i]
 	}
 	return content, kept, nil
-}
-
-func latest(a, b int64) int64 {
-	if a > b {
-		return a
-	}
-	return b
 }
 
 // headOf is how a state file begins, of this format or a newer one: with its format and the name of its store. If the rest is

@@ -41,6 +41,7 @@ type File struct {
 	ahead  int64           // how far the file's time is ahead of the source's, in milliseconds
 	queue  []change.Change // that aren't on disk
 	queued int             // how many there ever were
+	sets   int             // how often the source's clock was set
 
 	writing     sync.Mutex // held while writing; taken before mu
 	size        int64      // of the file as we know it; -1: it has to be written anew
@@ -80,6 +81,7 @@ func (f *File) Changed(c change.Change) {
 func (f *File) ClockSet(by int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.sets++
 	f.ahead -= by
 	for i := range f.queue {
 		f.queue[i] = f.queue[i].Shifted(by)
@@ -150,7 +152,7 @@ func (f *File) writeLocked(now int64) {
 	f.settled = queued
 	if f.lines > 2*f.source.Alive()+spareLines && !f.compacts && now >= f.retry {
 		f.compacts = true
-		go f.compacting(now)
+		f.startCompacting(now)
 	}
 }
 

@@ -910,3 +910,33 @@ func TestManyThatExpireAtOnceAreRemovedInPortions(t *testing.T) {
 		t.Errorf("with room for five, %d are evicted, and %d addresses are left, want none and five at most", len(evicted), len(l.addresses))
 	}
 }
+
+// TestAGrantThatHasExpiredIsLearnedAnew although it is among many that haven't been removed yet.
+func TestAGrantThatHasExpiredIsLearnedAnew(t *testing.T) {
+	wide := limits{time.Hour, 10 * portionSize, 0}
+	for _, row := range []struct {
+		name string
+		do   func(s *store, ip netip.Prefix)
+	}{
+		{"by a proof", func(s *store, ip netip.Prefix) {
+			if _, news, _, _ := s.learn(ip, cnA, wide, when(time.Hour)); !news {
+				t.Error("it isn't told")
+			}
+		}},
+		{"by another replica", func(s *store, ip netip.Prefix) {
+			at := s.At(time.Hour)
+			s.applyRemote([]change.Change{{Kind: change.Granted, IP: ip, Identity: cnA, Learned: at, Stamp: at, Proved: at, Expires: at + 1000}}, time.Hour)
+		}},
+	} {
+		s := newShared(terms{learner: true, limits: wide})
+		for i := 0; i < wide.maxIPs; i++ {
+			s.learn(numbered(i), cnA, wide, when(0))
+		}
+		middle := numbered(wide.maxIPs / 2) // not of the first that are removed
+		miss, found := s.find(middle, nil, when(time.Hour))
+		row.do(s, middle)
+		if found || miss.expires != ended || !s.holds(middle, when(time.Hour)) {
+			t.Errorf("%s: it held before: %t; who had none asks again: %t; it holds: %t", row.name, found, miss.expires == ended, s.holds(middle, when(time.Hour)))
+		}
+	}
+}

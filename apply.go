@@ -36,7 +36,7 @@ func (l *allowlist) prove(ip netip.Prefix, id identity.Identity, limits limits, 
 	l.removeExpired(now, portionSize)
 	at := l.At(now)
 	c := change.Change{Kind: change.Granted, IP: ip, Identity: id, Learned: at, Stamp: at, Proved: at, Expires: l.Until(now + limits.ttl)}
-	held := l.grantOf(ip, id)
+	held := l.liveGrantOf(ip, id, now)
 	if held != nil && l.stampOf(held) >= c.Stamp {
 		c.Stamp = l.stampOf(held) + 1
 	}
@@ -45,7 +45,7 @@ func (l *allowlist) prove(ip netip.Prefix, id identity.Identity, limits limits, 
 	}
 	o := outcome{made: held == nil}
 	if o.made {
-		o.first, o.newer = l.precedence(ip, id)
+		o.first, o.newer = l.precedence(ip, id, now)
 	}
 	g := l.put(c, held, now+limits.ttl, limits, now)
 	l.recency.MoveToBack(g.address.recency)
@@ -76,7 +76,7 @@ func (l *allowlist) prove(ip netip.Prefix, id identity.Identity, limits limits, 
 }
 
 // precedence reports whether an identity has no grant for ip yet, and whether it has none by a certificate as new as id's.
-func (l *allowlist) precedence(ip netip.Prefix, id identity.Identity) (first, newer bool) {
+func (l *allowlist) precedence(ip netip.Prefix, id identity.Identity, now clocks.Moment) (first, newer bool) {
 	first = true
 	newer = true
 	a := l.addresses[ip]
@@ -84,10 +84,23 @@ func (l *allowlist) precedence(ip netip.Prefix, id identity.Identity) (first, ne
 		return first, newer
 	}
 	for _, other := range a.grantsOf(id.Name()) {
-		first = false
-		newer = newer && id.Issued > other.identity.Issued
+		if now < other.expires {
+			first = false
+			newer = newer && id.Issued > other.identity.Issued
+		}
 	}
 	return first, newer
+}
+
+// liveGrantOf returns the grant of an identity for ip that holds at now; nil if there is none. One that doesn't hold any more is
+// removed: enforcers know already that there is none.
+func (l *allowlist) liveGrantOf(ip netip.Prefix, id identity.Identity, now clocks.Moment) *grant {
+	g := l.grantOf(ip, id)
+	if g != nil && g.expires <= now {
+		l.remove(g)
+		return nil
+	}
+	return g
 }
 
 // apply merges a change that was made elsewhere or before, and reports whether it is one that anybody can have made. If a
@@ -97,7 +110,7 @@ func (l *allowlist) apply(c change.Change, terms terms, now clocks.Moment) (o ou
 	if c.Kind == change.Granted && (c.Stamp > latest || c.Proved > latest) {
 		return outcome{}, false
 	}
-	held := l.grantOf(c.IP, c.Identity)
+	held := l.liveGrantOf(c.IP, c.Identity, now)
 	if c.Stamp > latest { // it ends the grant all the same, and isn't to end those of later proofs
 		c.Stamp = l.At(now)
 		if held != nil && c.Stamp < l.stampOf(held) {

@@ -573,7 +573,9 @@ func TestTheWarmUpOfReplicationGoesAsWritten(t *testing.T) {
 	if state := r.State(); !r.Ended() || state.Synced || state.Failures != 1 {
 		t.Errorf("in the end its state is %+v", state)
 	}
-	if len(stores.replicas) > 0 {
-		t.Error("a replicator of the warm-up is still in use")
+	for name := range stores.replicas {
+		if strings.HasPrefix(name, "warm-up") {
+			t.Errorf("the replicator of %q is still in use", name)
+		}
 	}
 }

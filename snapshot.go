@@ -3,7 +3,6 @@ package mtlsallowlist
 import (
 	"net/netip"
 	"sort"
-	"time"
 
 	"github.com/mtlsallowlist/mtlsallowlist/internal/change"
 	"github.com/mtlsallowlist/mtlsallowlist/internal/clocks"
@@ -155,19 +154,21 @@ func viewOf(s replica.State) *page.Replication {
 }
 
 // claims returns what people see of the grants that hold at now, the one proved last first: those of an identity for an
-// address as one, of the certificate that was proved last.
+// address as one, of the certificate that was proved last. Proofs are compared by whole milliseconds, as a state file has
+// them, so that the order is the same after a restart.
 func (s *store) claims(now clocks.Reading) []page.Grant {
 	grants, _ := s.holding(now.Mono)
-	held := []page.Grant{}
+	held := []grant{}
 	for len(grants) > 0 {
 		n := portion(len(grants))
-		held = append(held, s.held(grants[:n], now)...)
+		held = append(held, s.copies(grants[:n])...)
 		grants = grants[n:]
 	}
-	proved := []int64{} // in whole milliseconds, as a state file has it: the order is the same after a restart
+	line := clocks.Timeline{}
+	proved := []int64{}
 	order := []int{}
 	for i, g := range held {
-		proved = append(proved, g.Proved.Add(time.Millisecond-1).UnixMilli())
+		proved = append(proved, line.At(g.proved))
 		order = append(order, i)
 	}
 	sort.Slice(order, func(i, j int) bool {
@@ -176,12 +177,15 @@ func (s *store) claims(now clocks.Reading) []page.Grant {
 		if proved[a] != proved[b] {
 			return proved[a] > proved[b]
 		}
-		return held[a].IP.Addr().Less(held[b].IP.Addr())
+		return held[a].address.ip.Addr().Less(held[b].address.ip.Addr())
 	})
 	places := map[claim]int{}
 	claims := []page.Grant{}
 	for _, i := range order {
-		g := held[i]
+		g := page.Grant{
+			IP: held[i].address.ip, Identity: held[i].identity,
+			Learned: now.TimeOf(held[i].learned), Proved: now.TimeOf(held[i].proved), Expires: now.TimeOf(held[i].expires),
+		}
 		about := claim{g.IP, g.Identity.Name()}
 		at, found := places[about]
 		if !found {
@@ -205,18 +209,7 @@ type claim struct {
 	name string
 }
 
-// held returns what people see of grants. Under the lock it only copies them.
-func (s *store) held(grants []*grant, now clocks.Reading) []page.Grant {
-	held := []page.Grant{}
-	for _, g := range s.copies(grants) {
-		held = append(held, page.Grant{
-			IP: g.address.ip, Identity: g.identity,
-			Learned: now.TimeOf(g.learned), Proved: now.TimeOf(g.proved), Expires: now.TimeOf(g.expires),
-		})
-	}
-	return held
-}
-
+// copies returns grants as they are, which takes the lock for a moment only.
 func (s *store) copies(grants []*grant) []grant {
 	copies := make([]grant, 0, len(grants))
 	s.mu.Lock()

@@ -103,10 +103,16 @@ func (c Change) Shifted(by int64) Change {
 	return c
 }
 
-// SortOldestFirst puts changes in the order in which they are applied fastest: each grant is the last to end, and the last
-// that was proved.
+// SortOldestFirst puts changes in the order in which a store without grants applies them fastest: each grant is the last to
+// end, and the last that was proved.
 func SortOldestFirst(changes []Change) {
 	sort.Slice(changes, func(i, j int) bool { return changes[i].Stamp < changes[j].Stamp })
+}
+
+// SortLatestFirst puts changes in the order in which a store that has grants of its own applies them fastest: each has its
+// place close to the one applied before it, among the latest.
+func SortLatestFirst(changes []Change) {
+	sort.Slice(changes, func(i, j int) bool { return changes[i].Stamp > changes[j].Stamp })
 }
 
 // form is that of a line: the IP, the name, the fingerprint, the stamp, when it expires, the kind, when it was learned and proved,

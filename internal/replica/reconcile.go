@@ -75,7 +75,7 @@ func (r *Replicator) mergeLines(text string) map[string]change.Change {
 		held[c.Member()] = c
 		all = append(all, c)
 	}
-	change.SortOldestFirst(all)
+	change.SortLatestFirst(all)
 	for len(all) > 0 {
 		n := len(all)
 		if n > portionSize {

@@ -29,8 +29,8 @@ type listedGrant struct {
 	Learned, Proved, Expires          time.Time
 }
 
-// grantsOf returns the grants of a store as its status page tells them, and apart from them their times, which differ a
-// little from one process to the next.
+// grantsOf returns the grants of a store as its status page tells them, by address, and apart from them their times, which
+// differ a little from one process to the next. So may the page's order of grants that were proved within a moment.
 func grantsOf(t *testing.T, builder *plugins.Builder, store string) (grants []listedGrant, times [][3]time.Time) {
 	t.Helper()
 	page := mustBuild(t, builder, map[string]any{"mode": "status", "store": store, "proof": "request"}, "status")
@@ -42,6 +42,7 @@ func grantsOf(t *testing.T, builder *plugins.Builder, store string) (grants []li
 	if len(l.Stores) != 1 || l.Stores[0].Name != store {
 		t.Fatalf("got %+v, want the store %q", l, store)
 	}
+	slices.SortFunc(l.Stores[0].Grants, func(a, b listedGrant) int { return strings.Compare(a.IP, b.IP) })
 	for _, g := range l.Stores[0].Grants {
 		times = append(times, [3]time.Time{g.Learned, g.Proved, g.Expires})
 		g.Learned, g.Proved, g.Expires = time.Time{}, time.Time{}, time.Time{}

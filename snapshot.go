@@ -154,8 +154,7 @@ func viewOf(s replica.State) *page.Replication {
 }
 
 // claims returns what people see of the grants that hold at now, the one proved last first: those of an identity for an
-// address as one, of the certificate that was proved last. Proofs are compared by whole milliseconds, as a state file has
-// them, so that the order is the same after a restart.
+// address as one, of the certificate that was proved last.
 func (s *store) claims(now clocks.Reading) []page.Grant {
 	grants, _ := s.holding(now.Mono)
 	held := []grant{}
@@ -164,27 +163,18 @@ func (s *store) claims(now clocks.Reading) []page.Grant {
 		held = append(held, s.copies(grants[:n])...)
 		grants = grants[n:]
 	}
-	line := clocks.Timeline{}
-	proved := []int64{}
-	order := []int{}
-	for i, g := range held {
-		proved = append(proved, line.At(g.proved))
-		order = append(order, i)
-	}
-	sort.Slice(order, func(i, j int) bool {
-		a := order[i]
-		b := order[j]
-		if proved[a] != proved[b] {
-			return proved[a] > proved[b]
+	sort.Slice(held, func(i, j int) bool {
+		if held[i].proved != held[j].proved {
+			return held[i].proved > held[j].proved
 		}
-		return held[a].address.ip.Addr().Less(held[b].address.ip.Addr())
+		return lower(held[i].address.ip, held[j].address.ip)
 	})
 	places := map[claim]int{}
 	claims := []page.Grant{}
-	for _, i := range order {
+	for _, one := range held {
 		g := page.Grant{
-			IP: held[i].address.ip, Identity: held[i].identity,
-			Learned: now.TimeOf(held[i].learned), Proved: now.TimeOf(held[i].proved), Expires: now.TimeOf(held[i].expires),
+			IP: one.address.ip, Identity: one.identity,
+			Learned: now.TimeOf(one.learned), Proved: now.TimeOf(one.proved), Expires: now.TimeOf(one.expires),
 		}
 		about := claim{g.IP, g.Identity.Name()}
 		at, found := places[about]
@@ -215,10 +205,7 @@ func (s *store) copies(grants []*grant) []grant {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, g := range grants {
-		if g.expires == ended {
-			g = s.list.current(g)
-		}
-		if g != nil {
+		if g = s.list.current(g); g != nil {
 			copies = append(copies, *g)
 		}
 	}

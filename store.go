@@ -142,12 +142,9 @@ func (s *store) learn(ip netip.Prefix, id identity.Identity, limits limits, now 
 	if o.isNews() {
 		s.forgetMissesLocked()
 	}
-	minor := !s.changedLocked(o, "", now.Mono)
+	unsettled = s.changedLocked(o, "", now.Mono)
 	evicted = s.evictedLocked(o.evicted)
-	news = o.newer
-	g = o.grant
-	unsettled = !minor
-	return g, news, evicted, unsettled
+	return o.grant, o.newer, evicted, unsettled
 }
 
 // changedLocked hands the outcome of a change to the observers but the one that it comes from, and reports whether it is
@@ -292,10 +289,9 @@ func (s *store) admitted() {
 
 // rejected counts a request that was rejected.
 func (s *store) rejected(why error) {
-	n := s.rejections(why)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	*n++
+	*s.counts.rejections(why.Error())++
 }
 
 // rejections returns the count of requests rejected for a reason, which the store's lock guards.

@@ -16,13 +16,13 @@ func (f *File) rewrite(now, ahead int64) error {
 	if now < f.retry {
 		return f.failed
 	}
-	if err := f.isOurs(); err != nil {
+	if err := f.Check(); err != nil {
 		return err
 	}
 	d, err := f.draft(now, ahead)
 	if err != nil {
 		if d != nil {
-			f.retry = now + rewriteInterval // so far, it takes time
+			f.retry = now + rewriteInterval // to write so much takes time
 		}
 		return err
 	}

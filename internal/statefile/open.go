@@ -35,7 +35,8 @@ type Content struct {
 }
 
 // Open opens the file that keeps a store, which need not be there, and writes it anew without the lines that no longer matter.
-// It fails if something stands at the path that isn't a state file of that store, and then touches nothing. Times are those of the wall clock, and of the source's.
+// It fails if something stands at the path that isn't a state file of that store, and then touches nothing. Times are those of
+// the wall clock, and of the source's.
 func Open(path, store string, source Source, report func(err error, news bool), wall, now int64) (*File, Content, error) {
 	f := &File{path: path, store: store, source: source, report: report, size: -1}
 	data, err := f.read()
@@ -145,18 +146,13 @@ func quote(name string) string {
 	return string(data)
 }
 
-// isOurs returns why what stands at the path isn't the store's; nil if nothing stands there.
-func (f *File) isOurs() error {
+// Check returns why what stands at the path isn't the store's; nil if nothing stands there.
+func (f *File) Check() error {
 	_, err := f.read()
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
 	return err
-}
-
-// Check returns why what stands at the path isn't the store's; nil if nothing stands there.
-func (f *File) Check() error {
-	return f.isOurs()
 }
 
 // read returns what the file holds. It fails if that isn't the store's: whatever else stands at the path is somebody's, and

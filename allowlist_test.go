@@ -880,7 +880,7 @@ func TestBounds(t *testing.T) {
 		{"digits of a serial", identity.MaxSerial, 128},
 		{"milliseconds up to the last moment that anybody may mean", change.MaxStamp, 100_000_000_000_000},
 		{"hours that Redis's clock may be set back", change.MaxAhead / 3_600_000, 24},
-		{"grants that are handled under one lock", portionSize, 50},
+		{"grants that are handled under one lock", change.PortionSize, 50},
 		{"IPs that a store without a learner takes over", maxShared, 100_000},
 		{"milliseconds between times that are taken for the same", replicaTolerance, 50},
 		{"letters of a name that are shown", wording.ShownRunes, 120},
@@ -894,11 +894,11 @@ func TestBounds(t *testing.T) {
 // TestManyThatExpireAtOnceAreRemovedInPortions, and make room without being told as evicted.
 func TestManyThatExpireAtOnceAreRemovedInPortions(t *testing.T) {
 	l := newAllowlist()
-	wide := limits{time.Hour, 10 * portionSize, 0}
+	wide := limits{time.Hour, 10 * change.PortionSize, 0}
 	for i := 0; i < wide.maxIPs; i++ {
 		add(l, numbered(i), named("cn:a"), wide, 0)
 	}
-	for i, want := range []int{9*portionSize + 1, 8*portionSize + 2, 7*portionSize + 3} {
+	for i, want := range []int{9*change.PortionSize + 1, 8*change.PortionSize + 2, 7*change.PortionSize + 3} {
 		_, first, _, evicted := add(l, numbered(wide.maxIPs+i), named("cn:a"), wide, time.Hour)
 		if !first || len(evicted) > 0 || len(l.due) != want {
 			t.Errorf("number %d: %d are evicted, and %d are left, want none and %d", i, len(evicted), len(l.due), want)
@@ -913,7 +913,7 @@ func TestManyThatExpireAtOnceAreRemovedInPortions(t *testing.T) {
 
 // TestAGrantThatHasExpiredIsLearnedAnew although it is among many that haven't been removed yet.
 func TestAGrantThatHasExpiredIsLearnedAnew(t *testing.T) {
-	wide := limits{time.Hour, 10 * portionSize, 0}
+	wide := limits{time.Hour, 10 * change.PortionSize, 0}
 	for _, row := range []struct {
 		name string
 		do   func(s *store, ip netip.Prefix)

@@ -33,7 +33,7 @@ func (o outcome) isNews() bool {
 
 // prove applies the proof that an identity gives at now. Nothing that is known is later, and it isn't what makes room.
 func (l *allowlist) prove(ip netip.Prefix, id identity.Identity, limits limits, now clocks.Moment) outcome {
-	l.removeExpired(now, portionSize)
+	l.removeExpired(now, change.PortionSize)
 	at := l.At(now)
 	c := change.Change{Kind: change.Granted, IP: ip, Identity: id, Learned: at, Stamp: at, Proved: at, Expires: l.Until(now + limits.ttl)}
 	held := l.liveGrantOf(ip, id, now)

@@ -113,12 +113,12 @@ func setAside(r reporter, file *statefile.File, as string, why error, now clocks
 // how many of them hold now, and how many changes the store has taken.
 func (s *store) restore(changes []change.Change, to *settings, now clocks.Moment) (grants, restored, held int) {
 	terms := terms{learner: true, limits: to.limits, allowPrivate: to.allowPrivate, restoring: true}
-	for len(changes) > 0 {
-		n := portion(len(changes))
+	ofFile, holding, taken := 0, 0, 0
+	change.Portions(len(changes), func(first, last int) {
 		fitting := []change.Change{}
-		for _, c := range changes[:n] {
+		for _, c := range changes[first:last] {
 			if c.Kind == change.Granted {
-				grants++
+				ofFile++
 				c.Stamp -= restoredLag
 			} else {
 				c.Stamp += restoredLag
@@ -129,11 +129,10 @@ func (s *store) restore(changes []change.Change, to *settings, now clocks.Moment
 		}
 		before := s.Alive()
 		applied, _ := s.apply(fitting, observerFile, terms, now)
-		restored += applied
-		held += s.Alive() - before
-		changes = changes[n:]
-	}
-	return grants, restored, held
+		holding += applied
+		taken += s.Alive() - before
+	})
+	return ofFile, holding, taken
 }
 
 // notSooner makes known a time that was in the past already at now, in milliseconds since 1970: a Raspberry Pi starts in the past.

@@ -14,16 +14,8 @@ import (
 // meanwhile may be in it or not; it is handed to the observers in any case.
 func (s *store) Each(now int64, visit func(portion []change.Change)) {
 	grants, tombstones := s.holding(s.moment(now))
-	for len(grants) > 0 {
-		n := portion(len(grants))
-		visit(s.changesOf(grants[:n], false))
-		grants = grants[n:]
-	}
-	for len(tombstones) > 0 {
-		n := portion(len(tombstones))
-		visit(s.changesOf(tombstones[:n], true))
-		tombstones = tombstones[n:]
-	}
+	change.Portions(len(grants), func(first, last int) { visit(s.changesOf(grants[first:last], false)) })
+	change.Portions(len(tombstones), func(first, last int) { visit(s.changesOf(tombstones[first:last], true)) })
 }
 
 // Alive returns how many grants and tombstones there are.
@@ -54,7 +46,7 @@ func (s *store) holding(now clocks.Moment) (grants, tombstones []*grant) {
 func (s *store) sweep(now clocks.Moment) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.list.removeExpired(now, portionSize)
+	s.list.removeExpired(now, change.PortionSize)
 	return len(s.list.due) > 0 && s.list.due[0].due <= now
 }
 
@@ -158,11 +150,7 @@ func viewOf(s replica.State) *page.Replication {
 func (s *store) claims(now clocks.Reading) []page.Grant {
 	grants, _ := s.holding(now.Mono)
 	held := []grant{}
-	for len(grants) > 0 {
-		n := portion(len(grants))
-		held = append(held, s.copies(grants[:n])...)
-		grants = grants[n:]
-	}
+	change.Portions(len(grants), func(first, last int) { held = append(held, s.copies(grants[first:last])...) })
 	sort.Slice(held, func(i, j int) bool {
 		if held[i].proved != held[j].proved {
 			return held[i].proved > held[j].proved

@@ -10,9 +10,6 @@ import (
 	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
 )
 
-// portionSize bounds how many grants are handled under one lock, and so how long a request can wait for it.
-const portionSize = 50
-
 // An observer is handed the changes of a store, those but that it has made itself.
 type observer interface {
 	// Changed is called under the store's lock, in the order of the changes. It may only queue.
@@ -196,7 +193,7 @@ func (s *store) evictedLocked(gone []*grant) []*grant {
 func (s *store) apply(changes []change.Change, from string, terms terms, now clocks.Moment) (held, invalid int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.list.removeExpired(now, portionSize)
+	s.list.removeExpired(now, change.PortionSize)
 	applied := 0 // not a named result: used in an expression in a loop, Yaegi 0.16 has it begin as it was
 	refused := 0
 	news := false
@@ -229,11 +226,9 @@ func (s *store) apply(changes []change.Change, from string, terms terms, now clo
 func (s *store) revoke(ips netip.Prefix, name string, now clocks.Reading) []*grant {
 	selected := s.selected(ips, name, now)
 	revoked := []*grant{}
-	for len(selected) > 0 {
-		n := portion(len(selected))
-		revoked = append(revoked, s.revokeGrants(selected[:n], now.Mono)...)
-		selected = selected[n:]
-	}
+	change.Portions(len(selected), func(first, last int) {
+		revoked = append(revoked, s.revokeGrants(selected[first:last], now.Mono)...)
+	})
 	shown := perIdentity(revoked)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -270,14 +265,6 @@ func (s *store) revokeGrants(grants []*grant, now clocks.Moment) []*grant {
 	}
 	s.forgetMissesLocked()
 	return revoked
-}
-
-// portion returns how many of n grants are handled under one lock.
-func portion(n int) int {
-	if n > portionSize {
-		return portionSize
-	}
-	return n
 }
 
 // admitted counts a request that was let in.

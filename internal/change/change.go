@@ -103,6 +103,20 @@ func (c Change) Shifted(by int64) Change {
 	return c
 }
 
+// PortionSize is how many changes, or grants, are handled under one lock: no request waits for more of them.
+const PortionSize = 50
+
+// Portions calls handle for one portion after the other of so many, from the first up to, but without, the last.
+func Portions(n int, handle func(first, last int)) {
+	for first := 0; first < n; first += PortionSize {
+		last := first + PortionSize
+		if last > n {
+			last = n
+		}
+		handle(first, last)
+	}
+}
+
 // SortOldestFirst puts changes in the order in which a store without grants applies them fastest: each grant is the last to
 // end, and the last that was proved.
 func SortOldestFirst(changes []Change) {

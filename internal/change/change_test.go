@@ -1,6 +1,7 @@
 package change
 
 import (
+	"fmt"
 	"net/netip"
 	"reflect"
 	"strings"
@@ -171,4 +172,23 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("%q became %+v", text, c)
 		}
 	})
+}
+
+func TestPortions(t *testing.T) {
+	for _, row := range []struct {
+		n    int
+		want string
+	}{
+		{0, ""},
+		{1, "0-1 "},
+		{PortionSize, "0-50 "},
+		{PortionSize + 1, "0-50 50-51 "},
+		{3*PortionSize - 1, "0-50 50-100 100-149 "},
+	} {
+		got := ""
+		Portions(row.n, func(first, last int) { got += fmt.Sprintf("%d-%d ", first, last) })
+		if got != row.want {
+			t.Errorf("%d: got %q, want %q", row.n, got, row.want)
+		}
+	}
 }

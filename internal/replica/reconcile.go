@@ -9,13 +9,9 @@ import (
 	"github.com/mtlsallowlist/mtlsallowlist/internal/redis"
 )
 
-const (
-	// clockTolerance is how far apart, in milliseconds, measurements of Redis's clock may be that are taken for the same,
-	// besides what the network takes.
-	clockTolerance = 50
-	// portionSize is how many changes the store applies at once: so long it lets nobody in.
-	portionSize = 50
-)
+// clockTolerance is how far apart, in milliseconds, measurements of Redis's clock may be that are taken for the same,
+// besides what the network takes.
+const clockTolerance = 50
 
 // reconcile merges all that Redis has, and pushes what it lacks.
 func (r *Replicator) reconcile(conn *redis.Conn) (position, error) {
@@ -76,14 +72,9 @@ func (r *Replicator) mergeLines(text string) map[string]change.Change {
 		all = append(all, c)
 	}
 	change.SortLatestFirst(all)
-	for len(all) > 0 {
-		n := len(all)
-		if n > portionSize {
-			n = portionSize
-		}
-		invalid += r.store.Apply(all[:n], r.store.Moment())
-		all = all[n:]
-	}
+	change.Portions(len(all), func(first, last int) {
+		invalid += r.store.Apply(all[first:last], r.store.Moment())
+	})
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.invalid += invalid

@@ -43,31 +43,32 @@ func openStateFile(ctx context.Context, r reporter, s *settings, now clocks.Read
 	if before != nil && before.file.Path() != path && before.owner.Err() == nil {
 		return fmt.Errorf("the store %q is kept in %q already, for middleware %q: a store has one file", name, before.file.Path(), before.middleware)
 	}
-	complete := true // whether the file has all that the store holds
-	if k == nil || k.file.Store() != name {
-		file, held, err := restore(r, s, path, before == nil, now)
-		if err != nil {
-			return err
-		}
-		k = &keeping{file: file}
-		complete = held == r.store.Alive()
+	isOpened := k == nil || k.file.Store() != name
+	content := statefile.Content{}
+	if isOpened {
+		k = &keeping{}
+		k.file, content, err = openFile(r, path, before == nil, now)
 	} else if k != before {
-		if err := k.file.Check(); err != nil { // somebody else's may be there by now
-			return err
-		}
-		complete = false
+		err = k.file.Check() // somebody else's may be there by now
 	}
-	// Also if it can't be written: what was restored is in the store, and isn't to be restored again.
+	if err != nil {
+		return err
+	}
+	// Also if it can't be written: what is restored is in the store, and isn't to be restored again.
 	k.middleware, k.owner = s.name, ctx
 	stores.files[path] = k
 	stores.keeping[name] = k
-	r.store.observe(observerFile, k.file)
+	r.store.observe(observerFile, k.file) // before it is restored: requests go on meanwhile
+	complete := k == before               // the file has all that the store holds
+	if isOpened {
+		complete = restore(r, s, path, content, now)
+	}
 	return k.file.Keep(now.Wall.UnixMilli(), r.store.At(now.Mono), complete)
 }
 
-// restore opens the file, and reads it into the store if that is new to files. If it isn't, what the file holds is older than
-// what the store does, and may have been revoked since. It returns how many changes both hold now; -1 if that isn't known.
-func restore(r reporter, s *settings, path string, isNew bool, now clocks.Reading) (file *statefile.File, held int, err error) {
+// openFile opens the file. If it is damaged, it is set aside, and so it is if the store isn't new to files: then what the file
+// holds is older than what the store does, and may have been revoked since. What is set aside has no content.
+func openFile(r reporter, path string, isNew bool, now clocks.Reading) (*statefile.File, statefile.Content, error) {
 	failed := func(err error, news bool) {
 		r.store.unsaved()
 		if news {
@@ -76,16 +77,22 @@ func restore(r reporter, s *settings, path string, isNew bool, now clocks.Readin
 	}
 	file, content, err := statefile.Open(path, r.store.name, r.store, failed, now.Wall.UnixMilli(), r.store.At(now.Mono))
 	if err != nil {
-		return nil, 0, err
+		return nil, statefile.Content{}, err
 	}
 	if content.Damage != nil {
-		return file, -1, setAside(r, file, "unreadable", content.Damage, now)
+		return file, statefile.Content{}, setAside(r, file, "unreadable", content.Damage, now)
 	}
 	if !isNew && content.Exists {
-		return file, -1, setAside(r, file, "replaced", errors.New("the store has newer grants"), now)
+		return file, statefile.Content{}, setAside(r, file, "replaced", errors.New("the store has newer grants"), now)
 	}
+	return file, content, nil
+}
+
+// restore reads the content of a file into the store, and reports whether both hold the same now.
+func restore(r reporter, s *settings, path string, content statefile.Content, now clocks.Reading) bool {
+	isEmpty := r.store.Alive() == 0
 	r.store.notSooner(content.Newest, now)
-	grants, restored, held := r.store.restore(content.Changes, s, now.Mono)
+	grants, restored, taken := r.store.restore(content.Changes, s, now.Mono)
 	if content.Exists {
 		e := page.Event{At: now.Wall, What: "restored"}
 		if content.Torn {
@@ -93,10 +100,7 @@ func restore(r reporter, s *settings, path string, isNew bool, now clocks.Readin
 		}
 		r.report(slog.LevelInfo, e, "grants", restored, "dropped", grants-restored, "stateFile", path)
 	}
-	if held != len(content.Changes) {
-		held = -1
-	}
-	return file, held, nil
+	return isEmpty && taken == len(content.Changes)
 }
 
 // setAside renames a file, since another one is going to be written in its place.
@@ -111,14 +115,13 @@ func setAside(r reporter, file *statefile.File, as string, why error, now clocks
 
 // restore applies what a state file holds, as far as the settings of its learner allow. It returns how many grants that were,
 // how many of them hold now, and how many changes the store has taken.
-func (s *store) restore(changes []change.Change, to *settings, now clocks.Moment) (grants, restored, held int) {
+func (s *store) restore(changes []change.Change, to *settings, now clocks.Moment) (grants, restored, taken int) {
 	terms := terms{learner: true, limits: to.limits, allowPrivate: to.allowPrivate, restoring: true}
-	ofFile, holding, taken := 0, 0, 0
 	change.Portions(len(changes), func(first, last int) {
 		fitting := []change.Change{}
 		for _, c := range changes[first:last] {
 			if c.Kind == change.Granted {
-				ofFile++
+				grants++
 				c.Stamp -= restoredLag
 			} else {
 				c.Stamp += restoredLag
@@ -129,10 +132,10 @@ func (s *store) restore(changes []change.Change, to *settings, now clocks.Moment
 		}
 		before := s.Alive()
 		applied, _ := s.apply(fitting, observerFile, terms, now)
-		holding += applied
+		restored += applied
 		taken += s.Alive() - before
 	})
-	return ofFile, holding, taken
+	return grants, restored, taken
 }
 
 // notSooner makes known a time that was in the past already at now, in milliseconds since 1970: a Raspberry Pi starts in the past.

@@ -213,11 +213,6 @@ func (l *allowlist) change(kind change.Kind, g *grant) change.Change {
 	return c
 }
 
-// buried returns the revocation that a tombstone stands for.
-func (l *allowlist) buried(g *grant) change.Change {
-	return change.Change{Kind: change.Revoked, IP: g.address.ip, Identity: g.identity, Learned: l.At(g.proved), Stamp: g.stamp, Proved: l.At(g.proved), Expires: l.Until(g.expires)}
-}
-
 // revocation returns the end of a grant that still holds at now. It matters as long as a proof from before could, by a
 // lifetime of ttl or of its own.
 func (l *allowlist) revocation(g *grant, ttl time.Duration, now clocks.Moment) change.Change {
@@ -250,20 +245,4 @@ func (l *allowlist) share(ahead int64) {
 		}
 	}
 	l.sort()
-}
-
-// bury remembers a revocation, no longer than a grant of now could last, and no more of them than there may be grants. It
-// reports whether it matters any more.
-func (l *allowlist) bury(c change.Change, limits limits, now clocks.Moment) bool {
-	expires := l.Moment(c.Expires)
-	if latest := now + limits.ttl; expires > latest {
-		expires = latest
-	}
-	l.tombstones.removeExpired(now)
-	if expires <= now {
-		return false
-	}
-	proved := l.Moment(c.Proved)
-	l.tombstones.put(c, proved, expires, limits.maxTombstones())
-	return true
 }

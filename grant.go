@@ -1,13 +1,10 @@
 package mtlsallowlist
 
 import (
-	"container/heap"
 	"container/list"
 	"math"
 	"net/netip"
-	"time"
 
-	"github.com/mtlsallowlist/mtlsallowlist/internal/change"
 	"github.com/mtlsallowlist/mtlsallowlist/internal/clocks"
 	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
 )
@@ -136,71 +133,6 @@ func (g *grant) before(other *grant) bool {
 		return g.identity.Name() < other.identity.Name()
 	}
 	return g.identity.Fingerprint() < other.identity.Fingerprint()
-}
-
-// tombstones are revocations that are still remembered, so that an older grant from a state file or another replica doesn't
-// come back. Each is the grant that was revoked, with the stamp of the revocation. It is not safe for concurrent use.
-type tombstones struct {
-	byMember map[string]*grant
-	due      deadlines
-}
-
-func newTombstones() *tombstones {
-	return &tombstones{byMember: map[string]*grant{}}
-}
-
-// of returns the tombstone of the grant that a change is of.
-func (t *tombstones) of(c change.Change) (*grant, bool) {
-	if len(t.byMember) == 0 {
-		return nil, false
-	}
-	g, found := t.byMember[c.Member()]
-	return g, found
-}
-
-// put remembers a revocation, instead of another one of the same grant. Of more than most, those go that end first. It keeps
-// no names but those that tell the grant from others.
-func (t *tombstones) put(c change.Change, proved, expires clocks.Moment, most int) {
-	t.remove(c)
-	g := &grant{address: &address{ip: c.IP}, identity: c.Identity.Bare(), stamp: c.Stamp, proved: proved, expires: expires, due: expires}
-	t.byMember[c.Member()] = g
-	heap.Push(&t.due, g)
-	for len(t.due) > most {
-		t.drop(t.due[0])
-	}
-}
-
-func (t *tombstones) remove(c change.Change) {
-	if g, found := t.of(c); found {
-		t.drop(g)
-	}
-}
-
-func (t *tombstones) drop(g *grant) {
-	delete(t.byMember, change.Member(g.address.ip, g.identity))
-	heap.Remove(&t.due, int(g.position))
-}
-
-func (t *tombstones) removeExpired(now clocks.Moment) {
-	for len(t.due) > 0 && t.due[0].expires <= now {
-		t.drop(t.due[0])
-	}
-}
-
-// age has all end earlier by d. That leaves their order as it is.
-func (t *tombstones) age(d time.Duration) {
-	for _, g := range t.due {
-		g.proved -= d
-		g.expires -= d
-		g.due -= d
-	}
-}
-
-// shift adds to all their stamps, in milliseconds.
-func (t *tombstones) shift(by int64) {
-	for _, g := range t.due {
-		g.stamp += by
-	}
 }
 
 // deadlines is a heap.Interface of grants or tombstones, the one that is due first on top.

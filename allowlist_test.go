@@ -13,6 +13,7 @@ import (
 	"github.com/mtlsallowlist/mtlsallowlist/internal/change"
 	"github.com/mtlsallowlist/mtlsallowlist/internal/clocks"
 	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/identity/identitytest"
 	"github.com/mtlsallowlist/mtlsallowlist/internal/option"
 	"github.com/mtlsallowlist/mtlsallowlist/internal/wording"
 )
@@ -391,7 +392,7 @@ func TestIdentitiesAreIndexedOnceAndOnlyForALimitOfTheirOwn(t *testing.T) {
 func TestARenewalLeavesItsGrantWhereItIs(t *testing.T) {
 	l := newAllowlist()
 	start := clocks.Epoch.Add(time.Hour) // after epoch, so that no due time at all would be an early one
-	certified := identity.FromCertificate(certificate("cn:p"))
+	certified := identity.FromCertificate(identitytest.Certificate("cn:p"))
 	other := certified
 	other.Names = []string{"cn:p", identity.ByFingerprint + someSum}
 	for _, row := range []struct {

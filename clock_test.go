@@ -15,6 +15,7 @@ import (
 
 	"github.com/mtlsallowlist/mtlsallowlist/internal/clientip"
 	"github.com/mtlsallowlist/mtlsallowlist/internal/clocks"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/identity/identitytest"
 )
 
 // when is what both clocks show at a moment, if nobody sets them.
@@ -82,7 +83,7 @@ func (m *machine) live(name, text string, configs map[string]Config) {
 			middleware, same := strings.CutSuffix(middleware, "!")
 			if !same {
 				m.port++
-				m.state = verified(certificate("cn:phone"))
+				m.state = identitytest.Verified(identitytest.Certificate("cn:phone"))
 				for _, certificate := range m.state.VerifiedChains[0] {
 					certificate.NotBefore, certificate.NotAfter = clocks.Epoch.Add(-10000*time.Hour), clocks.Epoch.Add(10000*time.Hour)
 				}
@@ -155,18 +156,18 @@ func TestACertificateEndsByTheWallClock(t *testing.T) {
 		m := newMachine(t, map[string]Config{"learn": {Mode: "learn"}})
 		m.wall = row.begin
 		m.port = 1
-		leaf := certificate("cn:phone")
+		leaf := identitytest.Certificate("cn:phone")
 		leaf.NotBefore, leaf.NotAfter = clocks.Epoch.Add(-time.Hour), clocks.Epoch.Add(time.Hour)
-		old := verified(leaf)
+		old := identitytest.Verified(leaf)
 		words := strings.Fields(row.steps)
 		for i := 0; i < len(words); i++ {
 			word := words[i]
 			if question, want, ok := strings.Cut(word, "="); ok {
 				if question == "ask!" {
 					m.port = 2
-					other := certificate("cn:other")
+					other := identitytest.Certificate("cn:other")
 					other.NotBefore, other.NotAfter = clocks.Epoch.Add(-9000*time.Hour), clocks.Epoch.Add(9000*time.Hour)
-					m.request("learn", verified(other))
+					m.request("learn", identitytest.Verified(other))
 					m.port = 1
 				} else if got := strconv.Itoa(m.request("learn", old)); got != want {
 					t.Errorf("%s: step %d: got %s, want %s", row.name, i, got, want)

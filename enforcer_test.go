@@ -15,6 +15,7 @@ import (
 	"github.com/mtlsallowlist/mtlsallowlist/internal/clientip"
 	"github.com/mtlsallowlist/mtlsallowlist/internal/clocks"
 	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/identity/identitytest"
 )
 
 // TestWhoHasBeenHereIsKnownByOneLookUp counts how often an enforcer reads an address.
@@ -170,9 +171,9 @@ func TestTheFastPathsDecideAsThePlainOnesDo(t *testing.T) {
 			names := []string{"learn", "brief", "choosy", "other", "enforce", "ranges", "named", "both", "both too", "depth", "excluded"}
 			name, from := names[random.Intn(len(names))], addresses[random.Intn(len(addresses))]
 			if connections[from] == nil || random.Intn(20) == 0 {
-				leaf := certificate(certificates[random.Intn(len(certificates))])
+				leaf := identitytest.Certificate(certificates[random.Intn(len(certificates))])
 				leaf.NotAfter = fast.now.Add(time.Duration(random.Intn(120)) * time.Second)
-				connections[from] = verified(leaf)
+				connections[from] = identitytest.Verified(leaf)
 			}
 			state := connections[from]
 			if random.Intn(4) == 0 {
@@ -229,7 +230,7 @@ func TestAConnectionThatCarriesManyClientsIsNotRemembered(t *testing.T) {
 		"depth":    {Mode: "enforce", IPStrategy: IPStrategy{Depth: "1"}},
 		"excluded": {Mode: "enforce", IPStrategy: IPStrategy{ExcludedIPs: []string{"192.0.2.1"}}},
 	})
-	state := verified(certificate("cn:p"))
+	state := identitytest.Verified(identitytest.Certificate("cn:p"))
 	ask := func(middleware, forwardedFor string, want int) {
 		t.Helper()
 		rw := httptest.NewRecorder()
@@ -252,7 +253,7 @@ func TestAConnectionThatCarriesManyClientsIsNotRemembered(t *testing.T) {
 func TestAFastRenewalKeepsItsGrantInOrder(t *testing.T) {
 	h := newHouse(t, map[string]Config{"long": {Mode: "learn", TTL: "60"}, "brief": {Mode: "learn", TTL: "20"}})
 	list := openStore(h.store("default")).list
-	state := verified(certificate("cn:p"))
+	state := identitytest.Verified(identitytest.Certificate("cn:p"))
 	h.answer("brief", "203.0.113.7:1", state)
 	h.answer("long", "203.0.113.7:1", state)
 	h.now = h.now.Add(30 * time.Second)
@@ -296,7 +297,7 @@ func TestWhatIsRememberedOfClientsIsBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := newLearner(*s, next, nil, h.clock(), reporter{log: h.logger, store: s.stores[0]})
-	state := verified(certificate("cn:p"))
+	state := identitytest.Verified(identitytest.Certificate("cn:p"))
 	for i := 0; i < maxProofs+100; i++ {
 		l.decide(httptest.NewRecorder(), &http.Request{RemoteAddr: fmt.Sprint("203.0.113.7:", i), TLS: state})
 	}

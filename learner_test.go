@@ -29,6 +29,7 @@ import (
 	"github.com/mtlsallowlist/mtlsallowlist/internal/clientip"
 	"github.com/mtlsallowlist/mtlsallowlist/internal/clocks"
 	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/identity/identitytest"
 	"github.com/mtlsallowlist/mtlsallowlist/internal/proof"
 )
 
@@ -59,7 +60,7 @@ func TestAProofIsTakenOncePerConnection(t *testing.T) {
 		}
 		next := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
 		handler := newLearner(*s, next, nil, h.clock(), reporter{log: h.logger, store: s.stores[0]}).handler()
-		state := verified(certificate("cn:p"))
+		state := identitytest.Verified(identitytest.Certificate("cn:p"))
 		state.VerifiedChains[0][0].NotAfter = h.now.Add(2 * time.Hour) // the moment of the last request
 		for _, wait := range []time.Duration{0, 0, time.Hour, time.Hour} {
 			h.now = h.now.Add(wait)
@@ -74,7 +75,7 @@ func TestAProofIsTakenOncePerConnection(t *testing.T) {
 
 func TestAFastRenewalKeepsTheLimits(t *testing.T) {
 	h := newHouse(t, map[string]Config{"one": {Mode: "learn", MaxIPsPerIdentity: "1"}, "wide": {Mode: "learn"}, "photos": {Mode: "enforce"}})
-	state := verified(certificate("cn:p"))
+	state := identitytest.Verified(identitytest.Certificate("cn:p"))
 	h.answer("one", "203.0.113.7:1", state)
 	h.now = h.now.Add(time.Second)
 	h.answer("wide", "203.0.113.8:1", state)
@@ -85,7 +86,7 @@ func TestAFastRenewalKeepsTheLimits(t *testing.T) {
 
 func TestAFastRenewalEndsWithItsGrant(t *testing.T) {
 	h := newHouse(t, map[string]Config{"learn": {Mode: "learn", TTL: "60"}})
-	state := verified(certificate("cn:p"))
+	state := identitytest.Verified(identitytest.Certificate("cn:p"))
 	for _, row := range []struct {
 		wait time.Duration
 		want int
@@ -102,7 +103,7 @@ func TestAFastRenewalEndsWithItsGrant(t *testing.T) {
 func TestACertificateEndsOnItsConnectionToo(t *testing.T) {
 	for _, stateFile := range []string{"", filepath.Join(t.TempDir(), "state.json")} {
 		h := newHouse(t, map[string]Config{"learn": {Mode: "learn", StateFile: stateFile}})
-		state := verified(certificate("cn:p"))
+		state := identitytest.Verified(identitytest.Certificate("cn:p"))
 		state.VerifiedChains[0][0].NotAfter = h.now.Add(renewalInterval / 2)
 		for _, row := range []struct {
 			wait time.Duration
@@ -466,7 +467,7 @@ func TestWhatAnotherSiteMakesABrowserSendIsNotLearned(t *testing.T) {
 		for _, row := range siteRows {
 			name := strings.TrimSpace(learner.Mode + " " + learner.Proof + ": " + row.name)
 			h := newHouse(t, map[string]Config{"learn": learner, "photos": {Mode: "enforce"}})
-			connection := verified(certificate("cn:phone"))
+			connection := identitytest.Verified(identitytest.Certificate("cn:phone"))
 			want, lines := 200, 0
 			if !row.counts {
 				want, lines = 403, 1
@@ -491,10 +492,10 @@ func TestWhatAnotherSiteMakesABrowserSendIsNotLearned(t *testing.T) {
 func TestWhatAnotherSiteMakesABrowserSendRenewsNothing(t *testing.T) {
 	for _, row := range siteRows {
 		h := newHouse(t, map[string]Config{"learn": {Mode: "learn", TTL: "60"}, "photos": {Mode: "enforce"}})
-		own := verified(certificate("cn:phone"))
+		own := identitytest.Verified(identitytest.Certificate("cn:phone"))
 		other, port := own, "1"
 		if row.apart {
-			other, port = verified(certificate("cn:phone")), "2"
+			other, port = identitytest.Verified(identitytest.Certificate("cn:phone")), "2"
 		}
 		for _, got := range []int{
 			h.visit("learn", "1", own, ""), h.visit("learn", port, other, row.header), h.visit("learn", "1", own, "Sec-Fetch-Site: same-origin"),
@@ -515,7 +516,7 @@ func TestWhatAnotherSiteMakesABrowserSendRenewsNothing(t *testing.T) {
 
 func TestTheSourceRangeIsNotToldOfOtherSites(t *testing.T) {
 	h := newHouse(t, map[string]Config{"learn": {Mode: "learn", SourceRange: []string{"203.0.113.0/24"}}})
-	if got := h.visit("learn", "1", verified(certificate("cn:phone")), "Sec-Fetch-Site: cross-site"); got != 200 || h.log.Len() > 0 {
+	if got := h.visit("learn", "1", identitytest.Verified(identitytest.Certificate("cn:phone")), "Sec-Fetch-Site: cross-site"); got != 200 || h.log.Len() > 0 {
 		t.Errorf("got %d and %q, want 200 and no line", got, h.log.String())
 	}
 }
@@ -866,7 +867,7 @@ func TestACertificateOfManyNames(t *testing.T) {
 	}
 	h := newHouse(t, configs)
 	leaf := issued(t, "cluster", 200)
-	if got := h.send("learn", "203.0.113.7", verified(leaf)).Code; got != http.StatusOK {
+	if got := h.send("learn", "203.0.113.7", identitytest.Verified(leaf)).Code; got != http.StatusOK {
 		t.Fatalf("the learner, which goes by the last of all names, answered %d", got)
 	}
 	walk := func(when string) {
@@ -903,7 +904,7 @@ func entriesOf(s *store, now time.Time) []change.Change {
 
 func TestWhoseNameIsTooLongIsServedButNotLearned(t *testing.T) {
 	h := newHouse(t, map[string]Config{"learn": {Mode: "learn"}, "user": {Mode: "learn", Proof: "request", IdentityHeader: "X-User"}, "enforce": {Mode: "enforce"}})
-	if got := h.send("learn", "203.0.113.7", verified(issued(t, strings.Repeat("x", 4000), 0))).Code; got != http.StatusOK {
+	if got := h.send("learn", "203.0.113.7", identitytest.Verified(issued(t, strings.Repeat("x", 4000), 0))).Code; got != http.StatusOK {
 		t.Errorf("the learner answered %d", got)
 	}
 	if got := h.fetch("user", http.MethodGet, "/", "203.0.113.8", http.Header{"X-User": {strings.Repeat("x", 4000)}}).Code; got != http.StatusOK {
@@ -997,7 +998,7 @@ func FuzzKept(f *testing.F) {
 // several certificates of one name.
 func twins(t *testing.T, learn Config) (h *house, restart func(), prove func(from string, twin int)) {
 	fingerprint := func(twin int) string {
-		leaf := certificate("cn:home")
+		leaf := identitytest.Certificate("cn:home")
 		leaf.Raw = []byte(fmt.Sprint("twin ", twin))
 		return "sha256:" + identity.FromCertificate(leaf).Fingerprint()
 	}
@@ -1010,9 +1011,9 @@ func twins(t *testing.T, learn Config) (h *house, restart func(), prove func(fro
 	h = newHouse(t, configs)
 	return h, func() { h.restart(configs) }, func(from string, twin int) {
 		t.Helper()
-		leaf := certificate("cn:home")
+		leaf := identitytest.Certificate("cn:home")
 		leaf.Raw = []byte(fmt.Sprint("twin ", twin))
-		if rw := h.send("learn", fmt.Sprintf("%s:%d", from, twin), verified(leaf)); rw.Code != 200 {
+		if rw := h.send("learn", fmt.Sprintf("%s:%d", from, twin), identitytest.Verified(leaf)); rw.Code != 200 {
 			t.Errorf("twin %d got %d", twin, rw.Code)
 		}
 	}
@@ -1109,7 +1110,7 @@ func TestCertificatesOfOneNameAreOneGrantForPeople(t *testing.T) {
 	if len(grants) != 1 || !grants[0].Learned.Equal(t0) || !grants[0].Proved.Equal(t0.Add(time.Minute)) || !grants[0].Expires.Equal(t0.Add(time.Hour+time.Minute)) {
 		t.Errorf("got %+v, want one", grants)
 	}
-	twin := certificate("cn:home")
+	twin := identitytest.Certificate("cn:home")
 	twin.Raw = []byte("twin 2")
 	if want := identity.FromCertificate(twin).Fingerprint(); grants[0].Fingerprint != want {
 		t.Errorf("got the fingerprint %s, want that of the last proof, %s", grants[0].Fingerprint, want)

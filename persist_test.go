@@ -21,6 +21,7 @@ import (
 
 	"github.com/mtlsallowlist/mtlsallowlist/internal/change"
 	"github.com/mtlsallowlist/mtlsallowlist/internal/clientip"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/identity/identitytest"
 	"github.com/mtlsallowlist/mtlsallowlist/internal/wording"
 )
 
@@ -239,7 +240,7 @@ func TestChangesAreOnDiskBeforeTheAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.handlers["learn"] = learner
-	phone, pad, laptop := verified(certificate("cn:phone")), verified(certificate("cn:pad")), verified(certificate("cn:laptop"))
+	phone, pad, laptop := identitytest.Verified(identitytest.Certificate("cn:phone")), identitytest.Verified(identitytest.Certificate("cn:pad")), identitytest.Verified(identitytest.Certificate("cn:laptop"))
 	for _, step := range []struct {
 		name  string
 		wait  time.Duration
@@ -844,7 +845,7 @@ func TestParallelProofsAreAllOnDisk(t *testing.T) {
 			defer busy.Done()
 			for n := first; n < first+10; n++ {
 				ip := fmt.Sprint("203.0.113.", n)
-				h.handlers["learn"].ServeHTTP(httptest.NewRecorder(), &http.Request{RemoteAddr: ip + ":1", TLS: verified(certificate("cn:a"))})
+				h.handlers["learn"].ServeHTTP(httptest.NewRecorder(), &http.Request{RemoteAddr: ip + ":1", TLS: identitytest.Verified(identitytest.Certificate("cn:a"))})
 				data, err := os.ReadFile(path)
 				if err != nil || !strings.Contains(string(data), "\n"+ip+"/32 ") {
 					t.Errorf("%s was answered, and isn't on disk: %v", ip, err)
@@ -934,7 +935,7 @@ func TestAFileOfAStoreThatIsGoneIsTakenOverOnlyIfItIsEmpty(t *testing.T) {
 			t.Errorf("without the file: %v", err)
 		}
 	}
-	h.answer("b", "203.0.113.8:1", verified(certificate("cn:pad")))
+	h.answer("b", "203.0.113.8:1", identitytest.Verified(identitytest.Certificate("cn:pad")))
 	if got := saved(t, path); got.Store != h.store("b") || got.ips() != "203.0.113.8" {
 		t.Errorf("the file holds %v, want the pad alone", got)
 	}

@@ -5,15 +5,12 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"fmt"
 	"io"
 	"log/slog"
-	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
-	"net/url"
 	"sort"
 	"strings"
 	"sync"
@@ -23,6 +20,7 @@ import (
 	"github.com/mtlsallowlist/mtlsallowlist/internal/change"
 	"github.com/mtlsallowlist/mtlsallowlist/internal/clocks"
 	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/identity/identitytest"
 )
 
 // A house has middlewares that share a clock, a log and stores of their own.
@@ -101,7 +99,7 @@ func (h *house) ask(middleware, from, certificateNames string) int {
 	h.t.Helper()
 	var state *tls.ConnectionState
 	if certificateNames != "" {
-		state = verified(certificate(certificateNames))
+		state = identitytest.Verified(identitytest.Certificate(certificateNames))
 	}
 	return h.send(middleware, from, state).Code
 }
@@ -279,7 +277,7 @@ func TestEventsAreLoggedOnce(t *testing.T) {
 		h.walk("many of each", "learn 203.0.113.7 cn:phone=200; learn 203.0.113.7=403; learn 203.0.113.7 cn:tablet=403; learn 10.0.0.1 cn:phone=200; photos 203.0.113.8=403")
 	}
 	h.walk("another address", "learn 2001:db8::7 cn:phone=200")
-	fingerprint := identity.FromCertificate(certificate("cn:phone")).Fingerprint()
+	fingerprint := identity.FromCertificate(identitytest.Certificate("cn:phone")).Fingerprint()
 	for _, want := range []string{
 		"level=INFO msg=learned middleware=learn store=" + h.store("default") + " ip=203.0.113.7 identity=cn:phone fingerprint=" + fingerprint + " serial=c0ffee expires=2026-01-02T00:00:00.000Z\n",
 		"level=INFO msg=learned middleware=learn store=" + h.store("default") + " ip=2001:db8::/64 identity=cn:phone",
@@ -304,12 +302,12 @@ func TestEventsAreLoggedOnce(t *testing.T) {
 
 func TestTwoDevicesWithOneNameDontFillTheLog(t *testing.T) {
 	h := newHouse(t, map[string]Config{"learn": {Mode: "learn"}, "photos": {Mode: "enforce"}})
-	older, newer := certificate("cn:phone"), certificate("cn:phone")
+	older, newer := identitytest.Certificate("cn:phone"), identitytest.Certificate("cn:phone")
 	older.Raw, newer.Raw = []byte("older"), []byte("newer")
 	newer.NotBefore = newer.NotBefore.Add(time.Second)
 	for i := 0; i < 1000; i++ {
 		for _, leaf := range []*x509.Certificate{older, newer} {
-			if rw := h.send("learn", "203.0.113.7", verified(leaf)); rw.Code != http.StatusOK {
+			if rw := h.send("learn", "203.0.113.7", identitytest.Verified(leaf)); rw.Code != http.StatusOK {
 				t.Fatalf("got %d", rw.Code)
 			}
 		}
@@ -334,9 +332,9 @@ func TestTwoDevicesWithOneNameDontFillTheLog(t *testing.T) {
 
 func TestNamesOfCertificatesDontForgeTheLog(t *testing.T) {
 	h := newHouse(t, map[string]Config{"learn": {Mode: "learn"}})
-	leaf := certificate("cn:phone")
+	leaf := identitytest.Certificate("cn:phone")
 	leaf.Subject.CommonName = "a\ntime=x level=INFO msg=learned ip=1.2.3.4 \u202E\""
-	h.send("learn", "203.0.113.7", verified(leaf))
+	h.send("learn", "203.0.113.7", identitytest.Verified(leaf))
 	if got := h.log.String(); strings.Count(got, "\n") != 1 || strings.Contains(got, "\u202E") {
 		t.Errorf("got %q, want one line without control characters", got)
 	}
@@ -354,7 +352,7 @@ func TestTheNextHandlerGetsTheResponseWriterItself(t *testing.T) {
 			t.Fatal(err)
 		}
 		req := httptest.NewRequest(http.MethodGet, "https://home.example/", nil)
-		req.TLS = verified(certificate("cn:phone"))
+		req.TLS = identitytest.Verified(identitytest.Certificate("cn:phone"))
 		req.TLS.VerifiedChains[0][0].NotAfter = time.Now().Add(time.Hour)
 		req.TLS.VerifiedChains[0][1].NotAfter = time.Now().Add(time.Hour)
 		handler.ServeHTTP(rw, req)
@@ -402,7 +400,7 @@ func TestNoGrantIsLostUnderReloads(t *testing.T) {
 		req := httptest.NewRequest(http.MethodGet, "https://home.example/", nil)
 		req.RemoteAddr = fmt.Sprintf("203.0.113.%d:4711", last)
 		if learn {
-			req.TLS = verified(certificate("cn:phone"))
+			req.TLS = identitytest.Verified(identitytest.Certificate("cn:phone"))
 		}
 		rw := httptest.NewRecorder()
 		handler.ServeHTTP(rw, req)
@@ -436,44 +434,7 @@ func TestNoGrantIsLostUnderReloads(t *testing.T) {
 }
 
 // t0 is when tests begin.
-var t0 = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-
-// certificate makes a leaf for identityOf: real handshakes are the matter of the end-to-end tests.
-func certificate(names string) *x509.Certificate {
-	leaf := &x509.Certificate{
-		Raw:          []byte(names),
-		SerialNumber: big.NewInt(0xc0ffee),
-		NotBefore:    t0.Add(-time.Hour),
-		NotAfter:     t0.Add(1000 * time.Hour),
-	}
-	for _, name := range strings.Fields(names) {
-		kind, value, _ := strings.Cut(name, ":")
-		switch kind {
-		case "cn":
-			leaf.Subject = pkix.Name{CommonName: value}
-		case "dns":
-			leaf.DNSNames = append(leaf.DNSNames, value)
-		case "email":
-			leaf.EmailAddresses = append(leaf.EmailAddresses, value)
-		case "uri":
-			uri, err := url.Parse(value)
-			if err != nil {
-				panic(err)
-			}
-			leaf.URIs = append(leaf.URIs, uri)
-		}
-	}
-	return leaf
-}
-
-// verified is the state of a connection on which Traefik verified leaf.
-func verified(leaf *x509.Certificate) *tls.ConnectionState {
-	ca := &x509.Certificate{NotBefore: t0.Add(-time.Hour), NotAfter: t0.Add(10000 * time.Hour)}
-	return &tls.ConnectionState{
-		PeerCertificates: []*x509.Certificate{leaf},
-		VerifiedChains:   [][]*x509.Certificate{{leaf, ca}},
-	}
-}
+var t0 = identitytest.T0
 
 // someSum is a fingerprint.
 const someSum = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"

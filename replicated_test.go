@@ -20,6 +20,7 @@ import (
 	"github.com/mtlsallowlist/mtlsallowlist/internal/clientip"
 	"github.com/mtlsallowlist/mtlsallowlist/internal/clocks"
 	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/identity/identitytest"
 	"github.com/mtlsallowlist/mtlsallowlist/internal/option"
 	"github.com/mtlsallowlist/mtlsallowlist/internal/redis/redistest"
 	"github.com/mtlsallowlist/mtlsallowlist/internal/replica"
@@ -486,9 +487,9 @@ func (i *installation) ask(handler int, from string, proves bool) int {
 	req := httptest.NewRequest(http.MethodGet, "https://home.example/", nil)
 	req.RemoteAddr = from + ":4711"
 	if proves {
-		leaf := certificate("cn:phone")
+		leaf := identitytest.Certificate("cn:phone")
 		leaf.NotBefore, leaf.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
-		req.TLS = verified(leaf)
+		req.TLS = identitytest.Verified(leaf)
 	}
 	rw := httptest.NewRecorder()
 	i.handlers[handler].ServeHTTP(rw, req)

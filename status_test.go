@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/identity/identitytest"
 	"github.com/mtlsallowlist/mtlsallowlist/internal/page"
 )
 
@@ -110,7 +111,7 @@ func TestWhoMaySeeTheStatusPage(t *testing.T) {
 			for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete, http.MethodHead} {
 				req := httptest.NewRequest(method, "https://status.example"+path, nil)
 				if row.certificate != "" {
-					req.TLS = verified(certificate(row.certificate))
+					req.TLS = identitytest.Verified(identitytest.Certificate(row.certificate))
 				} else {
 					req.TLS = nil
 				}
@@ -215,12 +216,12 @@ func TestTheListingTellsAll(t *testing.T) {
 		"status": {Mode: "status", Proof: "request", Store: []string{"a", "b"}},
 	})
 	h.walk("two", "learn 203.0.113.7 cn:phone=200; wait 1m; learn 2001:db8::7 cn:pad=200; wait 1m; learn 203.0.113.7 cn:phone=200; wait 1m")
-	id := identity.FromCertificate(certificate("cn:phone"))
+	id := identity.FromCertificate(identitytest.Certificate("cn:phone"))
 	want := fmt.Sprintf(`{"stores":[{"name":%q,"maxIPs":5,"grants":[`+
 		`{"ip":"203.0.113.7/32","identity":"cn:phone","fingerprint":%q,"serial":"c0ffee","learned":"2026-01-01T00:00:00Z","proved":"2026-01-01T00:02:00Z","expires":"2026-01-01T01:02:00Z"},`+
 		`{"ip":"2001:db8::/64","identity":"cn:pad","fingerprint":%q,"serial":"c0ffee","learned":"2026-01-01T00:01:00Z","proved":"2026-01-01T00:01:00Z","expires":"2026-01-01T01:01:00Z"}]},`+
 		`{"name":%q,"maxIPs":0,"grants":[]}],"you":{"ip":"203.0.113.7/32","admitted":true}}`,
-		h.store("a"), id.Fingerprint(), identity.FromCertificate(certificate("cn:pad")).Fingerprint(), h.store("b"))
+		h.store("a"), id.Fingerprint(), identity.FromCertificate(identitytest.Certificate("cn:pad")).Fingerprint(), h.store("b"))
 	got := h.get("status", "/", "application/json").Body.String()
 	if compact(got) != want {
 		t.Errorf("got %s\nwant %s", compact(got), want)
@@ -444,10 +445,10 @@ func TestNothingShownIsMarkup(t *testing.T) {
 	names := []string{`</title><script>alert(1)</script>`, `" autofocus onfocus="alert(1)`, "{{.}}${7*7}", "a\x00b\x1b[31m\r\nSet-Cookie: x=1", bidi, strings.Repeat("<b>", 250)}
 	for i, name := range names {
 		h.now = h.now.Add(time.Second)
-		leaf := certificate("cn:x")
+		leaf := identitytest.Certificate("cn:x")
 		leaf.Subject.CommonName = name
 		leaf.Raw = append(leaf.Raw, byte(i))
-		h.send("learn", fmt.Sprint("203.0.113.", i), verified(leaf))
+		h.send("learn", fmt.Sprint("203.0.113.", i), identitytest.Verified(leaf))
 	}
 	page := h.get("status", "/?revoked=%3Cscript%3E", "text/html").Body.String()
 	for _, bad := range []string{"<script", "<img", "<b>", `onfocus="`, bidi, "\u202e", "\u2066", "\u200b", "\x00", "\x1b", "ZgotmplZ"} {
@@ -590,7 +591,7 @@ func TestMetricsCount(t *testing.T) {
 		"enforce 203.0.113.3=200", "enforce 203.0.113.3=200", "both 203.0.113.3=200", "enforce 203.0.113.1=403", "enforce 203.0.113.1=403", "both 203.0.113.1=403",
 		"learn 203.0.113.3=403", "proxied 203.0.113.3=403", "wait 59m58s", "wait 1s", "learn 203.0.113.4 cn:d=200",
 	}, "; "))
-	state := verified(certificate("cn:d"))
+	state := identitytest.Verified(identitytest.Certificate("cn:d"))
 	h.answer("learn", "203.0.113.4:9", state)
 	h.answer("learn", "203.0.113.4:9", state) // on the same connection
 	h.fetch("status", "DELETE", "/grants?identity=cn:d", "203.0.113.4", nil)

@@ -7,51 +7,12 @@ import (
 	"errors"
 	"math/big"
 	"net/http"
-	"net/url"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/mtlsallowlist/mtlsallowlist/internal/identity/identitytest"
 )
-
-// tZero is when tests begin.
-var tZero = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-
-// leafOf makes a leaf for FromCertificate: real handshakes are the matter of the end-to-end tests.
-func leafOf(names string) *x509.Certificate {
-	leaf := &x509.Certificate{
-		Raw:          []byte(names),
-		SerialNumber: big.NewInt(0xc0ffee),
-		NotBefore:    tZero.Add(-time.Hour),
-		NotAfter:     tZero.Add(1000 * time.Hour),
-	}
-	for _, name := range strings.Fields(names) {
-		kind, value, _ := strings.Cut(name, ":")
-		switch kind {
-		case "cn":
-			leaf.Subject = pkix.Name{CommonName: value}
-		case "dns":
-			leaf.DNSNames = append(leaf.DNSNames, value)
-		case "email":
-			leaf.EmailAddresses = append(leaf.EmailAddresses, value)
-		case "uri":
-			uri, err := url.Parse(value)
-			if err != nil {
-				panic(err)
-			}
-			leaf.URIs = append(leaf.URIs, uri)
-		}
-	}
-	return leaf
-}
-
-// verifiedBy is the state of a connection on which Traefik verified leaf.
-func verifiedBy(leaf *x509.Certificate) *tls.ConnectionState {
-	ca := &x509.Certificate{NotBefore: tZero.Add(-time.Hour), NotAfter: tZero.Add(10000 * time.Hour)}
-	return &tls.ConnectionState{
-		PeerCertificates: []*x509.Certificate{leaf},
-		VerifiedChains:   [][]*x509.Certificate{{leaf, ca}},
-	}
-}
 
 func TestNamesOfACertificate(t *testing.T) {
 	for _, row := range []struct{ name, certificate, canonical, all string }{
@@ -64,7 +25,7 @@ func TestNamesOfACertificate(t *testing.T) {
 		{"a DNS name has no case", "dns:Phone.LAN", "dns:phone.lan", "dns:phone.lan"},
 		{"a CN can't pretend to another kind", "cn:uri:spiffe://home/phone", "cn:uri:spiffe://home/phone", "cn:uri:spiffe://home/phone"},
 	} {
-		id := FromCertificate(leafOf(row.certificate))
+		id := FromCertificate(identitytest.Certificate(row.certificate))
 		if !strings.HasPrefix(id.Name(), row.canonical) {
 			t.Errorf("%s: got %s, want %s", row.name, id.Name(), row.canonical)
 		}
@@ -79,12 +40,12 @@ func TestNamesOfACertificate(t *testing.T) {
 }
 
 func TestOnlyAVerifiedChainThatHoldsNowProves(t *testing.T) {
-	leaf := leafOf("cn:phone")
-	expiredCA := verifiedBy(leaf)
-	expiredCA.VerifiedChains[0][1].NotAfter = tZero.Add(-time.Minute)
-	otherChain := verifiedBy(leaf)
+	leaf := identitytest.Certificate("cn:phone")
+	expiredCA := identitytest.Verified(leaf)
+	expiredCA.VerifiedChains[0][1].NotAfter = identitytest.T0.Add(-time.Minute)
+	otherChain := identitytest.Verified(leaf)
 	otherChain.VerifiedChains = append(expiredCA.VerifiedChains, otherChain.VerifiedChains...)
-	alone := verifiedBy(leaf)
+	alone := identitytest.Verified(leaf)
 	alone.VerifiedChains[0] = alone.VerifiedChains[0][:1]
 	for _, row := range []struct {
 		name  string
@@ -92,17 +53,17 @@ func TestOnlyAVerifiedChainThatHoldsNowProves(t *testing.T) {
 		at    time.Time
 		want  error
 	}{
-		{"a verified certificate", verifiedBy(leaf), tZero, nil},
-		{"plain HTTP", nil, tZero, ErrNoTLS},
-		{"no certificate", &tls.ConnectionState{}, tZero, errNoCertificate},
-		{"a certificate that nobody verified", &tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}}, tZero, errNotVerified},
-		{"an empty chain", &tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}, VerifiedChains: [][]*x509.Certificate{{}}}, tZero, errNotValidNow},
-		{"the last moment of its validity", verifiedBy(leaf), leaf.NotAfter, nil},
-		{"a moment later", verifiedBy(leaf), leaf.NotAfter.Add(1), errNotValidNow},
-		{"before its validity", verifiedBy(leaf), leaf.NotBefore.Add(-1), errNotValidNow},
-		{"a CA that expired meanwhile", expiredCA, tZero, errNotValidNow},
-		{"a second chain that holds", otherChain, tZero, nil},
-		{"a certificate that is trusted by itself", alone, tZero, nil},
+		{"a verified certificate", identitytest.Verified(leaf), identitytest.T0, nil},
+		{"plain HTTP", nil, identitytest.T0, ErrNoTLS},
+		{"no certificate", &tls.ConnectionState{}, identitytest.T0, errNoCertificate},
+		{"a certificate that nobody verified", &tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}}, identitytest.T0, errNotVerified},
+		{"an empty chain", &tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}, VerifiedChains: [][]*x509.Certificate{{}}}, identitytest.T0, errNotValidNow},
+		{"the last moment of its validity", identitytest.Verified(leaf), leaf.NotAfter, nil},
+		{"a moment later", identitytest.Verified(leaf), leaf.NotAfter.Add(1), errNotValidNow},
+		{"before its validity", identitytest.Verified(leaf), leaf.NotBefore.Add(-1), errNotValidNow},
+		{"a CA that expired meanwhile", expiredCA, identitytest.T0, errNotValidNow},
+		{"a second chain that holds", otherChain, identitytest.T0, nil},
+		{"a certificate that is trusted by itself", alone, identitytest.T0, nil},
 	} {
 		id, _, err := FromTLS(row.state, row.at)
 		if !errors.Is(err, row.want) || (err == nil) != (len(id.Names) > 0) {
@@ -120,10 +81,10 @@ func TestAProofHoldsUntilTheFirstOfItsChainEnds(t *testing.T) {
 		{"the certificate ends before its CA", time.Hour, 2 * time.Hour, time.Hour},
 		{"the CA ends before its certificate", 2 * time.Hour, time.Hour, time.Hour},
 	} {
-		state := verifiedBy(leafOf("cn:phone"))
-		state.VerifiedChains[0][0].NotAfter, state.VerifiedChains[0][1].NotAfter = tZero.Add(row.leaf), tZero.Add(row.ca)
-		if _, until, err := FromTLS(state, tZero); err != nil || !until.Equal(tZero.Add(row.want)) {
-			t.Errorf("%s: got %v, %v, want %v", row.name, until, err, tZero.Add(row.want))
+		state := identitytest.Verified(identitytest.Certificate("cn:phone"))
+		state.VerifiedChains[0][0].NotAfter, state.VerifiedChains[0][1].NotAfter = identitytest.T0.Add(row.leaf), identitytest.T0.Add(row.ca)
+		if _, until, err := FromTLS(state, identitytest.T0); err != nil || !until.Equal(identitytest.T0.Add(row.want)) {
+			t.Errorf("%s: got %v, %v, want %v", row.name, until, err, identitytest.T0.Add(row.want))
 		}
 	}
 }

@@ -52,9 +52,9 @@ type part struct {
 var parts = []part{
 	{"memory", measureMemory},
 	{"loading", measureLoading},
-	{"requests", measureRequests},
-	{"persistence", measurePersistence},
-	{"reading", measureReading},
+	{"requests", withFactory(measureRequests)},
+	{"persistence", withFactory(measurePersistence)},
+	{"reading", withFactory(measureReading)},
 	{"traefik", measureTraefik},
 	{"latency", measureLatency},
 	{"endurance", measureEndurance},

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"crypto/tls"
 	"fmt"
 	"math/rand/v2"
@@ -180,16 +179,7 @@ func (s *subject) atMost(l limit, base *subject) *subject {
 	return s
 }
 
-func measureRequests(_ context.Context, b *bench) error {
-	speak, err := silence()
-	if err != nil {
-		return err
-	}
-	defer speak()
-	f, err := b.newFactory()
-	if err != nil {
-		return err
-	}
+func measureRequests(b *bench, f *factory) error {
 	for _, measure := range []func(*bench, *factory) error{measureCases, measureSizes, measureLearning} {
 		if err := measure(b, f); err != nil {
 			return err

@@ -54,7 +54,7 @@ type terms struct {
 var noTerms = terms{limits: limits{ttl: option.MaxDuration, maxIPs: maxShared}, allowPrivate: true}
 
 // An allowlist is a bounded set of grants and tombstones. It is not safe for concurrent use, and takes the time from its
-// caller. Expired grants let nobody in from the moment they expire, and are removed with the next change.
+// caller. A grant lets nobody in from the moment it expires. It is removed later, with a change or a look at all grants.
 type allowlist struct {
 	clocks.Timeline
 	addresses  map[netip.Prefix]*address

@@ -57,7 +57,7 @@ func (l *allowlist) prove(ip netip.Prefix, id identity.Identity, limits limits, 
 	if o.made {
 		g.learned = now
 	}
-	g.identity.Issued = id.Issued // neither the state file nor Redis tells it
+	g.identity.Issued = id.Issued // it stands neither in the state file nor in Redis
 	o.grant = g
 	if l.mayExceed(g, limits) {
 		o.evicted = l.evict(g, g, limits, now)
@@ -103,8 +103,8 @@ func (l *allowlist) liveGrantOf(ip netip.Prefix, id identity.Identity, now clock
 	return g
 }
 
-// apply merges a change that was made elsewhere or before, and reports whether it is one that anybody can have made. If a
-// grant ends by it, it hasn't been told yet.
+// apply merges a change that was made by another replica, before a restart or by a revocation. It reports whether the change is
+// valid: one that grants in the future, beyond change.MaxAhead, isn't.
 func (l *allowlist) apply(c change.Change, terms terms, now clocks.Moment) (o outcome, valid bool) {
 	latest := l.At(now) + change.MaxAhead
 	if c.Kind == change.Granted && (c.Stamp > latest || c.Proved > latest) {

@@ -17,7 +17,7 @@ const noteInterval = time.Minute
 // events are a store's last ones. They are guarded by the store's lock.
 type events struct {
 	last  []page.Event         // the oldest first
-	noted map[string]time.Time // when a recurring matter was last told
+	noted map[string]time.Time // when a recurring matter was last reported
 }
 
 func newEvents() events {
@@ -47,7 +47,7 @@ func (s *store) lastEvents() []page.Event {
 	return append([]page.Event{}, s.events.last...)
 }
 
-// note reports whether matter should be told: it should if it hasn't been within noteInterval.
+// note returns whether matter is to be reported: it is unless it was within noteInterval.
 // Matters must be few and fixed, not made of what clients send.
 func (s *store) note(matter string, now time.Time) bool {
 	s.mu.Lock()

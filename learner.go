@@ -41,7 +41,7 @@ type learner struct {
 // A remembered proof is what a learner took on a connection: a certificate, which the connection keeps, for a grant.
 type remembered struct {
 	connection *tls.ConnectionState
-	until      clocks.Moment // the last moment at which the certificate is valid, and observers need not be told of a renewal
+	until      clocks.Moment // the last moment at which the certificate is valid, and no renewal is handed to observers
 	*grant
 }
 
@@ -148,7 +148,7 @@ func (l *learner) check(rw http.ResponseWriter, req *http.Request, now time.Time
 	return id, until, true
 }
 
-// takeUnless takes the proof, unless there is a doubt, which is told: then the request passes, but counts for nothing.
+// takeUnless takes the proof, unless there is a doubt. The doubt is reported; the request passes, but nothing is learned.
 func (l *learner) takeUnless(doubt error, req *http.Request, id identity.Identity, until time.Time, now clocks.Reading) {
 	if doubt == nil {
 		l.take(req, id, until, now)
@@ -160,8 +160,8 @@ func (l *learner) takeUnless(doubt error, req *http.Request, id identity.Identit
 	}
 }
 
-// take learns where req comes from, and waits until that is safe. That it can't be learned or saved is told: who has given a
-// proof isn't to suffer from it.
+// take learns where req comes from, and waits until that is safe. If it can't be learned or saved, that is reported, and the
+// request passes all the same: its proof was right.
 func (l *learner) take(req *http.Request, id identity.Identity, until time.Time, now clocks.Reading) {
 	addr, _ := l.address(req) // if it can't be read, it is the zero Addr, which learn refuses
 	g, unsettled, err := l.learn(addr, id, now)
@@ -176,7 +176,7 @@ func (l *learner) take(req *http.Request, id identity.Identity, until time.Time,
 	}
 }
 
-// learn records that id gave its proof at addr, and tells what is new. It returns no grant if addr is in the source
+// learn records that id gave its proof at addr, and reports what is new. It returns no grant if addr is in the source
 // range, and fails if the address may not be learned, or the identity is too large to be kept.
 func (l *learner) learn(addr netip.Addr, id identity.Identity, now clocks.Reading) (g *grant, unsettled bool, err error) {
 	if l.sourceRange.Contains(addr) {
@@ -205,7 +205,7 @@ func (l *learner) remember(remoteAddr string, p *remembered) {
 	l.store.mu.Lock()
 	defer l.store.mu.Unlock()
 	if fresh := clocks.Moment(p.saved)*time.Second + renewalInterval; fresh < p.until && len(l.store.observers) > 0 {
-		p.until = fresh // then observers are told of a renewal
+		p.until = fresh // then a renewal is handed to observers
 	}
 	if len(l.taken) >= maxProofs {
 		for other := range l.taken {

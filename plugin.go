@@ -114,7 +114,7 @@ func CreateConfig() *Config {
 }
 
 // New makes a middleware named name in front of next. Traefik calls it for each router and reload, and cancels ctx
-// at the next reload. Its error tells all faults of config; Traefik then takes the router down, so that nothing opens.
+// at the next reload. Its error names all faults of config; Traefik then takes the router down, so that nothing opens.
 func New(ctx context.Context, next http.Handler, config *Config, name string) (http.Handler, error) {
 	return newHandler(ctx, next, config, name, clocks.Clock{Now: time.Now, Since: time.Since}, slog.New(slog.NewTextHandler(os.Stdout, nil)))
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/mtlsallowlist/mtlsallowlist/internal/redis"
 )
 
-// Redis tells how the replicas of Traefik share the store. Names, meaning and defaults are those of Traefik's
+// Redis is how the replicas of Traefik share the store. Names, meaning and defaults are those of Traefik's
 // rateLimit.redis.
 type Redis struct {
 	// Endpoints are one server as host:port, or some of those of a cluster. Default: "localhost:6379".
@@ -50,7 +50,7 @@ type Redis struct {
 	Unknown map[string]any `mapstructure:",remain"`
 }
 
-// RedisTLS tells how connections to Redis are encrypted, like Traefik's rateLimit.redis.tls.
+// RedisTLS is how connections to Redis are encrypted, like Traefik's rateLimit.redis.tls.
 type RedisTLS struct {
 	// CA holds the certificates of the authorities that may vouch for the server, in PEM, or is the path of a file with
 	// them. Default: the system's.
@@ -151,7 +151,8 @@ func unpooled(r *option.Reader, unknown map[string]any) map[string]any {
 	return others
 }
 
-// refuseEndpoint tells what is wrong with an endpoint, without it: it may be a URL, or the half of one, with a password in it.
+// refuseEndpoint reports what is wrong with an endpoint, and doesn't quote it: it may be a URL, or half of one, with a password
+// in it.
 func refuseEndpoint(r *option.Reader, i int, endpoints []string) {
 	which := ""
 	login := ""
@@ -179,8 +180,8 @@ func isEndpoint(text string) bool {
 	return err == nil && isHost && notNumber == nil && number > 0 && number < 1<<16
 }
 
-// redisPassword tells no fault with the password in it, nor with its file's path or its variable's name: somebody may have put it
-// there.
+// redisPassword returns the password. What it reports quotes neither that, nor a file's path, nor a variable's name: somebody
+// may have put the password there.
 func redisPassword(r *option.Reader, config *Redis) string {
 	given := 0
 	for _, text := range []string{config.Password, config.PasswordFile, config.PasswordEnv} {

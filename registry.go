@@ -141,8 +141,8 @@ type sharer struct {
 	ctx        context.Context
 }
 
-// claimRedis has a middleware's stores shared by its settings alone: with others at the same time, what one learner tells
-// would not be where another listens. The error names who has others, and the keys that differ.
+// claimRedis has a middleware's stores shared by its settings alone: with others at the same time, what one learner pushes
+// would not be where another pulls. The error names who has others, and the keys that differ.
 //
 // At a reload others are taken: Traefik cancels the context of all middlewares that there were before it makes the first
 // new one (CreateRouters in its pkg/server/routerfactory.go). So whoever isn't cancelled is of the same configuration.

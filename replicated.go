@@ -132,17 +132,17 @@ type replicationLog struct {
 	now func() time.Time
 }
 
-// Synced tells that the store is in sync.
+// Synced logs that the store is in sync.
 func (l replicationLog) Synced(endpoint string) {
 	l.report(slog.LevelInfo, page.Event{At: l.now(), What: "in step"}, "redis", endpoint)
 }
 
-// Failed tells why it isn't any more.
+// Failed logs why it isn't in sync any more.
 func (l replicationLog) Failed(err error) {
 	l.report(slog.LevelError, page.Event{At: l.now(), What: "failed", Why: err.Error()})
 }
 
-// Fault tells of a fault in the plugin.
+// Fault logs a fault in the plugin.
 func (l replicationLog) Fault(panic any) {
 	l.log.Error("a fault in the plugin", "panic", panic)
 }

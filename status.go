@@ -162,7 +162,7 @@ func (p *status) elsewhere(rw http.ResponseWriter, req *http.Request) {
 	http.NotFound(rw, req)
 }
 
-// standsAt returns the path of the request as the client knows it: Traefik's stripPrefix tells what it has stripped.
+// standsAt returns the path of the request as the client knows it: Traefik's stripPrefix writes what it has stripped into X-Forwarded-Prefix.
 func standsAt(req *http.Request) string {
 	prefix := strings.TrimSuffix(req.Header.Get("X-Forwarded-Prefix"), "/")
 	path := prefix + "/" + strings.TrimPrefix(req.URL.Path, "/")
@@ -233,7 +233,8 @@ func (p *status) has(name string) error {
 	return fmt.Errorf("store: invalid value %q: want one of %s", name, strings.Join(names, ", "))
 }
 
-// revokeIn also waits until the revocation is safe. If it can't be, that is told; the grants have ended.
+// revokeIn also waits until the revocation is safe. If it can't be, the file or the replicator reports that; the grants have
+// ended all the same.
 func (p *status) revokeIn(store *store, selected page.Selection, viewer identity.Identity, now clocks.Reading) int {
 	r := reporter{log: p.log, store: store}
 	revoked := store.revoke(selected.IPs, selected.Identity, now)

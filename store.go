@@ -189,7 +189,7 @@ func (s *store) evictedLocked(gone []*grant) []*grant {
 }
 
 // apply merges changes that were made elsewhere or before, by what one observer knows. It returns how many of their grants
-// the store holds now, and how many changes nobody can have made.
+// the store holds now, and how many changes are invalid.
 func (s *store) apply(changes []change.Change, from string, terms terms, now clocks.Moment) (held, invalid int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -321,7 +321,7 @@ func (s *store) applyAgainLocked(now clocks.Moment) {
 	s.forgetMissesLocked()
 }
 
-// limitIPs returns how many IPs the store may hold; 0 if nobody learns for it.
+// limitIPs returns how many IPs the store may hold; 0 if it has no learner.
 func (s *store) limitIPs() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

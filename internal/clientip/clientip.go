@@ -1,5 +1,5 @@
 // Package clientip finds out which address a request comes from, and compares addresses in one canonical form: it reads them,
-// tells which may be learned, and holds sets of prefixes. It knows no grants.
+// says which may be learned, and holds sets of prefixes. It knows no grants.
 package clientip
 
 import (

@@ -20,7 +20,7 @@ const (
 
 const hexDigits = "0123456789abcdef"
 
-// Anonymous is that of requests of which nobody tells whose they are. No pattern matches it.
+// Anonymous is the name of requests without any identity. No pattern matches it.
 const Anonymous = "anonymous"
 
 var errLongName = errors.New("the name is too long: what is kept of an identity has 4 KiB at most")

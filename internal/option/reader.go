@@ -17,7 +17,7 @@ import (
 // MaxDuration keeps deadlines countable.
 const MaxDuration = 100 * 365 * 24 * time.Hour
 
-// An error isn't to fill the log: that is how many faults are told, and how many bytes of a key or a value.
+// An error isn't to fill the log: that is how many faults are reported, and how many bytes of a key or a value.
 const (
 	maxFaults = 50
 	maxQuoted = 100
@@ -38,7 +38,7 @@ func (r *Reader) Err() error {
 	return errors.Join(r.faults...)
 }
 
-// Fault tells what is wrong with the value of a key. It quotes the value, unless somebody may have put a secret there.
+// Fault reports what is wrong with the value of a key. It quotes the value, unless somebody may have put a secret there.
 func (r *Reader) Fault(key, value, format string, args ...any) {
 	why := fmt.Sprintf(format, args...)
 	if mayHoldSecret(key) {
@@ -48,7 +48,7 @@ func (r *Reader) Fault(key, value, format string, args ...any) {
 	r.Refuse(key, fmt.Sprintf("invalid value %q: %s", Shortened(value), why))
 }
 
-// Refuse tells what is wrong with a key, whatever its value.
+// Refuse reports what is wrong with a key, whatever its value.
 func (r *Reader) Refuse(key, why string) {
 	switch {
 	case len(r.faults) < maxFaults:

@@ -16,7 +16,7 @@ func (r *Reader) Unknown(parent string, values map[string]any) {
 	sort.Strings(keys)
 	for _, key := range keys {
 		if len(r.faults) > maxFaults {
-			return // no more are told
+			return // no more are reported
 		}
 		r.Refuse(parent+key, "unknown option: "+r.suggestion(Shortened(parent+key)))
 	}
@@ -69,7 +69,7 @@ func editDistance(a, b string) int {
 	return row[len(b)]
 }
 
-// mayHoldSecret reports whether somebody may have put a password at a key by mistake, so that its value isn't to be told.
+// mayHoldSecret reports whether somebody may have put a password at a key by mistake, so that its value isn't to be quoted.
 func mayHoldSecret(key string) bool {
 	return strings.HasPrefix(key+".", "redis.") && !strings.HasSuffix(key, "Timeout") && key != "redis.tls.insecureSkipVerify"
 }

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// A listing is what the status page tells to programs.
+// A listing is the status page for programs.
 type listing struct {
 	Stores []listedStore `json:"stores"`
 	You    listedViewer  `json:"you"`
@@ -14,7 +14,7 @@ type listing struct {
 
 type listedStore struct {
 	Name   string        `json:"name"`
-	MaxIPs int           `json:"maxIPs"` // 0: nobody learns for it
+	MaxIPs int           `json:"maxIPs"` // 0: the store has no learner
 	Redis  *listedRedis  `json:"redis,omitempty"`
 	Grants []listedGrant `json:"grants"` // the one proved last first
 }

@@ -15,7 +15,7 @@ type Figures struct {
 	Store       string
 	Grants      int
 	IPs         int
-	MaxIPs      int // 0: nobody learns for it
+	MaxIPs      int // 0: the store has no learner
 	Learned     int
 	Renewed     int
 	Evicted     int

@@ -38,7 +38,7 @@ func styleHash() string {
 // A Store is what a store holds at some moment.
 type Store struct {
 	Name         string
-	MaxIPs       int     // 0: nobody learns for it
+	MaxIPs       int     // 0: the store has no learner
 	Grants       []Grant // the one proved last first
 	Events       []Event // the oldest first
 	StateFile    string  // its path; empty: none
@@ -70,7 +70,7 @@ type Replication struct {
 	Since    time.Time // Synced has been as it is
 	Failure  string    // why it isn't in sync; empty if it is, or nothing has failed yet
 	Failures int       // times that Redis could not be reached, or refused
-	Invalid  int       // changes in Redis that nobody can have made
+	Invalid  int       // invalid changes in Redis
 }
 
 // A Viewer is who looks.

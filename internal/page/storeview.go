@@ -20,7 +20,7 @@ type storeView struct {
 	Full         int // percent
 	Learns       bool
 	Kept         string // the state file
-	Replicated   string // how it is in sync; empty: it isn't replicated, or a problem tells
+	Replicated   string // how it is in sync; empty: it isn't replicated, or a problem says so
 	IsReplicated bool
 	Problems     []string
 	Total        int    // grants

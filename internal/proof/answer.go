@@ -6,7 +6,7 @@ import (
 	"net/http"
 )
 
-// An answer passes a response on, and tells if its status is 2xx, before the client sees any of it.
+// An answer passes a response on. If its status is 2xx, it calls a function before the client sees any of it.
 //
 // Yaegi shows Traefik no methods of it but those of http.ResponseWriter and http.Hijacker. So nobody can ask it to
 // flush, and it flushes whatever it passes on: streams need that, and the others bear it.

@@ -119,7 +119,7 @@ func (r *Replicator) verify(conn *redis.Conn, at position) (position, error) {
 	}
 	id, number := answer.Items[0].Text, answer.Items[1].Text
 	if id == "" && at.epoch == noEpoch && at.n == 0 {
-		return at, nil // nobody has told anything yet
+		return at, nil // no replica has pushed anything yet
 	}
 	if at.epoch == noEpoch {
 		at.epoch = id

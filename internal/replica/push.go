@@ -15,7 +15,7 @@ import (
 const (
 	// ackTimeout is how long a learning request waits until other replicas can know.
 	ackTimeout = 100 * time.Millisecond
-	// batchSize is how many changes Redis gets at once: so long nobody else is served.
+	// batchSize is how many changes Redis gets with one script: while it runs, Redis serves no other client.
 	batchSize = 200
 )
 

@@ -33,7 +33,7 @@ func (r *Replicator) reconcile(conn *redis.Conn) (position, error) {
 	if notN != nil || notBehind != nil || behind < 0 || behind > change.MaxStamp {
 		return position{}, redis.ErrReply
 	}
-	r.compare(shown, behind) // not before it is clear that this is Redis: what is misdated would be lost
+	r.compare(shown, behind) // not before it is clear that this is Redis: by a wrong clock, changes would be lost
 	held := r.mergeLines(text)
 	r.compare(shown, 0) // what is there tells of later times, perhaps
 	return position{epoch: words[0], n: n, last: words[2]}, r.push(conn, r.lacking(held))
@@ -89,7 +89,7 @@ type redisTime struct {
 }
 
 // compare compares the store's clock with Redis's, which some replica has found to be behind. If it is more than known, as
-// after it was set back, the next who is told learns of it.
+// after it was set back, the other replicas get it with the next push.
 func (r *Replicator) compare(t redisTime, behind int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -41,7 +41,7 @@ type Store interface {
 	// Compare compares the store's clock with Redis's, which showed that many milliseconds since 1970 at a moment, give or take
 	// slack milliseconds. It returns how far Redis's clock is behind.
 	Compare(redis int64, at time.Duration, slack int64) (behind int64)
-	// Apply merges changes that others have made, and returns how many nobody can have made.
+	// Apply merges changes that others have made, and returns how many are invalid.
 	Apply(changes []change.Change, at time.Duration) (invalid int)
 	// Each calls visit with all that holds at a time, in portions.
 	Each(now int64, visit func(portion []change.Change))
@@ -49,13 +49,13 @@ type Store interface {
 	Settle()
 }
 
-// A Log is told what people should know.
+// A Log gets what people should know.
 type Log interface {
-	// Synced tells that the store is in sync again, by that endpoint.
+	// Synced says that the store is in sync again, by that endpoint.
 	Synced(endpoint string)
-	// Failed tells why it isn't any more.
+	// Failed says why it isn't any more.
 	Failed(err error)
-	// Fault tells of a fault in the plugin.
+	// Fault says that there is a fault in the plugin.
 	Fault(panic any)
 }
 
@@ -84,7 +84,7 @@ type Replicator struct {
 	since     time.Time // synced has been as it is
 	failure   string    // the last
 	failures  int
-	invalid   int   // changes in Redis that nobody can have made
+	invalid   int   // invalid changes in Redis, each as often as it was read
 	behind    int64 // how far Redis's clock is behind that of the replicas, in milliseconds
 	answered  bool  // the last acknowledgement that was waited for came in time
 }
@@ -139,7 +139,7 @@ func (r *Replicator) current() (attempt context.Context, synced bool) {
 	return r.attempt, r.synced
 }
 
-// failed takes note that Redis can't be reached or refuses, tells it if it is news, and has pulling begin anew. What goes
+// failed takes note that Redis can't be reached or refuses, logs it if it is news, and has pulling begin anew. What goes
 // wrong with an attempt that was given up is no failure any more.
 func (r *Replicator) failed(attempt context.Context, err error) {
 	now := time.Now()
@@ -179,7 +179,7 @@ func isFailover(err error) bool {
 	return errors.Is(err, errLost) || movedTo(err.Error(), "") != "" || strings.Contains(err.Error(), "UNBLOCKED ")
 }
 
-// succeeded takes note that the store is in sync, and tells it if it is news. Redis has so many of its changes.
+// succeeded takes note that the store is in sync, and logs it if it is news. Redis has so many of its changes.
 func (r *Replicator) succeeded(attempt context.Context, pushed int) {
 	now := time.Now()
 	r.mu.Lock()
@@ -233,7 +233,7 @@ type State struct {
 	Since    time.Time // Synced has been as it is
 	Failure  string    // why it isn't in sync; empty if it is, or nothing has failed yet
 	Failures int       // times that Redis could not be reached, or refused
-	Invalid  int       // changes in Redis that nobody can have made; each counts whenever it is read
+	Invalid  int       // invalid changes in Redis, each as often as it was read
 }
 
 // State returns how it is doing.

@@ -69,7 +69,7 @@ func (f *File) compacting(now int64) {
 	}
 }
 
-// compacted takes note of how a compaction went. One that failed is told once, and tried again later.
+// compacted takes note of how a compaction went. A failure is reported, the first in a row as news, and the compaction is tried again later.
 func (f *File) compacted(now int64, err error) {
 	f.writing.Lock()
 	defer f.writing.Unlock()

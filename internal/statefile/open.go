@@ -67,7 +67,7 @@ func Open(path, store string, source Source, report func(err error, news bool), 
 }
 
 // parse reads what a file holds, whose head has been checked. A last line without an end was being written when the process
-// was killed: nobody has been told that it is on disk. It fails if the file keeps another store.
+// was killed: no request that waited for it was answered. It fails if the file keeps another store.
 func parse(text, store string) (c Content, lines []string, err error) {
 	if text == "" {
 		return Content{}, nil, nil

@@ -35,7 +35,7 @@ type File struct {
 	path   string
 	store  string
 	source Source
-	report func(err error, news bool) // is told of each failure, and whether it is the first in a row
+	report func(err error, news bool) // called for each failure, with whether it is the first in a row
 
 	mu     sync.Mutex
 	ahead  int64           // how far the file's time is ahead of the source's, in milliseconds

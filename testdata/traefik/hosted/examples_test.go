@@ -432,7 +432,7 @@ func TestMistakesInExamplesAreNoticed(t *testing.T) {
 		{"TLS options without their provider", plainly, ingress, "default-mtls@kubernetescrd", "default-mtls", `its mode is learn, but its TLS options are "default-mtls"`},
 		{"an Ingress without a certificate for its host", plainly, ingress, "        - photos.example.com\n", "        - home.example.com\n", "no certificate for photos.example.com"},
 		{"an unknown value of the chart", "kubernetes", "kubernetes/values.yaml", "  plugins:", "  plugin:", "field plugin not found"},
-		{"a volume that goes with its pod", "kubernetes", "kubernetes/values.yaml", "  enabled: true", "  enabled: false", "/data/allowlist.json is on no volume that lasts"},
+		{"a volume that goes with its pod", "kubernetes", "kubernetes/values.yaml", "  enabled: true", "  enabled: false", "/data/allowlist.state is on no volume that lasts"},
 		{"two Traefiks with one state file", "kubernetes", "kubernetes/values.yaml", "type: Recreate", "type: RollingUpdate", "the new Traefik starts before the old one ends"},
 		{"two replicas without Redis", "kubernetes", "kubernetes/values.yaml", "replicas: 1", "replicas: 2", "2 replicas don't share what default-"},
 		{"a secret that isn't there", "redis", redis, "urn:k8s:secret:redis:password", "urn:k8s:secret:redis", "malformed secret URN"},

@@ -407,22 +407,23 @@ func TestNoGrantIsLostUnderReloads(t *testing.T) {
 		return rw.Code
 	}
 	var wg sync.WaitGroup
+	client := func(last int) {
+		defer wg.Done()
+		for round := 0; round < rounds; round++ {
+			if got := serve(true, last); got != http.StatusOK {
+				t.Errorf("client %d: the learner answered %d", last, got)
+			}
+			if got := serve(false, last); got != http.StatusOK {
+				t.Errorf("client %d: the enforcer answered %d right after a proof", last, got)
+			}
+			if got := serve(false, last+100); got != http.StatusForbidden {
+				t.Errorf("a stranger beside client %d got %d", last, got)
+			}
+		}
+	}
 	for i := 0; i < clients; i++ {
 		wg.Add(1)
-		go func(last int) {
-			defer wg.Done()
-			for round := 0; round < rounds; round++ {
-				if got := serve(true, last); got != http.StatusOK {
-					t.Errorf("client %d: the learner answered %d", last, got)
-				}
-				if got := serve(false, last); got != http.StatusOK {
-					t.Errorf("client %d: the enforcer answered %d right after a proof", last, got)
-				}
-				if got := serve(false, last+100); got != http.StatusForbidden {
-					t.Errorf("a stranger beside client %d got %d", last, got)
-				}
-			}
-		}(i)
+		go client(i)
 	}
 	for i := 0; i < reloads; i++ {
 		handlers := h.reload(configs)

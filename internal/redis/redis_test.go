@@ -14,7 +14,9 @@ import (
 	"time"
 )
 
-// talker listens on a port of its own, and has speak say something to each who connects, until that returns.
+// talker listens on a port of its own, and has speak say something to one who connects after the other, until that returns. In
+// Yaegi 0.16 a function literal that ends takes those away that its place in the code has made since: none may be made in a loop
+// while another one runs.
 func talker(t *testing.T, speak func(conn net.Conn)) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -22,24 +24,30 @@ func talker(t *testing.T, speak func(conn net.Conn)) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go func(conn net.Conn) {
-				speak(conn)
-				_ = conn.Close()
-			}(conn)
-		}
-	}()
+	go serve(listener, speak)
 	return listener.Addr().String()
 }
 
-// silent waits until the other side has closed.
-func silent(conn net.Conn) {
-	_, _ = io.Copy(io.Discard, conn)
+func serve(listener net.Listener, speak func(conn net.Conn)) {
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		speak(conn)
+		_ = conn.Close()
+	}
+}
+
+// saying returns what sends a reply, and then waits until the other side has closed.
+func saying(reply string, silently bool) func(conn net.Conn) {
+	return func(conn net.Conn) {
+		_, _ = io.WriteString(conn, reply)
+		if !silently {
+			_ = conn.(*net.TCPConn).CloseWrite()
+		}
+		_, _ = io.Copy(io.Discard, conn)
+	}
 }
 
 // Replies of what isn't Redis, or is up to no good.
@@ -76,17 +84,7 @@ var badReplies = []struct {
 
 func TestWhatIsNotRedisIsTurnedAway(t *testing.T) {
 	for _, row := range badReplies {
-		reply, quiet := row.reply, row.silent
-		address := talker(t, func(conn net.Conn) {
-			_, _ = io.WriteString(conn, reply)
-			if quiet {
-				silent(conn)
-			} else {
-				_ = conn.(*net.TCPConn).CloseWrite()
-				silent(conn)
-			}
-		})
-		conn := dialTalker(t, address)
+		conn := dialTalker(t, talker(t, saying(row.reply, row.silent)))
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		_, err := conn.Do(200*time.Millisecond, "PING")

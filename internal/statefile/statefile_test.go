@@ -178,13 +178,14 @@ func TestSeveralWhoWaitShareOneWrite(t *testing.T) {
 	const n = 50
 	f.writing.Lock() // as somebody who writes
 	var waiting sync.WaitGroup
+	settle := func() {
+		defer waiting.Done()
+		f.Settle(1000, 1000)
+	}
 	for i := 0; i < n; i++ {
 		m.apply(f, at('g', i, int64(i)))
 		waiting.Add(1)
-		go func() {
-			defer waiting.Done()
-			f.Settle(1000, 1000)
-		}()
+		go settle()
 	}
 	f.writing.Unlock()
 	waiting.Wait()

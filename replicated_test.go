@@ -396,7 +396,7 @@ func TestTheSharingIsSeen(t *testing.T) {
 
 	s.Args = append(s.Args, "--user", "default", "on", "nopass", "~*", "&*", "+@all", "-eval") // so that nobody reads it yet
 	s.Start()
-	s.CLI("HSET", "{mtlsallowlist:"+h.store("a")+"}:grants", "203.0.113.9/32 cn%3Aeve", "tomorrow")
+	s.CLI("HSET", "{mtlsallowlist:"+h.store("a")+"}:grants", "203.0.113.9/32 cn:eve", "tomorrow")
 	s.Do("ACL", "SETUSER", "default", "+eval")
 	eventually(t, "it is in step again", func() bool { return sharing().InStep && sharing().Skipped > 0 })
 	if got := sharing(); got.Error != "" || !got.Since.After(lost) {
@@ -405,8 +405,8 @@ func TestTheSharingIsSeen(t *testing.T) {
 	shows("nonsense", count("failures_total", "0"), "in step. 1 entry in Redis made no sense.", count("in_step", "1"), count("skipped_total", "1"))
 
 	now := time.Now().UnixMilli()
-	s.CLI("HSET", "{mtlsallowlist:"+h.store("a")+"}:grants", "203.0.113.9/32 cn%3Aeve -abc", fmt.Sprintf("%d %d g %d %d 0 cn%%3Aeve", now, now+3_600_000, now, now))
-	s.CLI("HDEL", "{mtlsallowlist:"+h.store("a")+"}:grants", "203.0.113.9/32 cn%3Aeve")
+	s.CLI("HSET", "{mtlsallowlist:"+h.store("a")+"}:grants", "203.0.113.9/32 cn:eve -abc", fmt.Sprintf("%d %d g %d %d 0 cn:eve", now, now+3_600_000, now, now))
+	s.CLI("HDEL", "{mtlsallowlist:"+h.store("a")+"}:grants", "203.0.113.9/32 cn:eve")
 	s.CLI("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes") // so that all is read again
 	eventually(t, "it is read", func() bool { return sharing().InStep && sharing().Skipped == 2 })
 	shows("a short fingerprint", count("skipped_total", "1"), "in step. 2 entries in Redis made no sense.", count("skipped_total", "2"))

@@ -70,9 +70,9 @@ func (c Change) Member() string {
 
 // Member returns the words for the grant of an identity for an IP.
 func Member(ip netip.Prefix, id identity.Identity) string {
-	member := ip.String() + " " + url.QueryEscape(id.Name()) + " -"
+	member := ip.String() + " " + url.PathEscape(id.Name()) + " -"
 	if len(id.Names) > 1 {
-		member += url.QueryEscape(id.Fingerprint())
+		member += id.Fingerprint()
 	}
 	return member
 }
@@ -83,10 +83,10 @@ func (c Change) Rest() string {
 	names := []string{}
 	for i, name := range c.Identity.Names {
 		if i == 0 || i < len(c.Identity.Names)-1 || c.Identity.Fingerprint() == "" {
-			names = append(names, url.QueryEscape(name))
+			names = append(names, url.PathEscape(name))
 		}
 	}
-	return fmt.Sprintf("%c %d %d %s %s", c.Kind, c.Learned, c.Proved, url.QueryEscape("0"+c.Identity.Serial), strings.Join(names, ","))
+	return fmt.Sprintf("%c %d %d %s %s", c.Kind, c.Learned, c.Proved, url.PathEscape("0"+c.Identity.Serial), strings.Join(names, ","))
 }
 
 // Line returns "<member> <stamp> <expires> <rest>", which Parse reads.
@@ -120,73 +120,110 @@ func Portions(n int, handle func(first, last int)) {
 // SortOldestFirst puts changes in the order in which a store without grants applies them fastest: each grant is the last to
 // end, and the last that was proved.
 func SortOldestFirst(changes []Change) {
-	sort.Slice(changes, func(i, j int) bool { return changes[i].Stamp < changes[j].Stamp })
+	sorted := []Change{}
+	for _, place := range byStamp(changes) {
+		sorted = append(sorted, changes[place])
+	}
+	copy(changes, sorted)
 }
 
 // SortLatestFirst puts changes in the order in which a store that has grants of its own applies them fastest: each has its
 // place close to the one applied before it, among the latest.
 func SortLatestFirst(changes []Change) {
-	sort.Slice(changes, func(i, j int) bool { return changes[i].Stamp > changes[j].Stamp })
+	places := byStamp(changes)
+	sorted := []Change{}
+	for i := len(places) - 1; i >= 0; i-- {
+		sorted = append(sorted, changes[places[i]])
+	}
+	copy(changes, sorted)
 }
 
-// form is that of a line: the IP, the name, the fingerprint, the stamp, when it expires, the kind, when it was learned and proved,
-// the serial behind a 0, and all names but the fingerprint. One call finds out what many would take long for in Yaegi.
-var form = regexp.MustCompile(`^([0-9a-f.:]+/[0-9]+) (\S+) -(\S*) (0|[1-9][0-9]{0,14}) (0|[1-9][0-9]{0,14}) ([gre]) (0|[1-9][0-9]{0,14}) (0|[1-9][0-9]{0,14}) 0([0-9a-f]*) (\S*)$`)
+// byStamp returns the places of changes, oldest first. It sorts texts: comparing in Yaegi would take ten times as long.
+func byStamp(changes []Change) []int {
+	texts := []string{}
+	for i, c := range changes {
+		texts = append(texts, fmt.Sprintf("%015d %09d", c.Stamp, i))
+	}
+	sort.Strings(texts)
+	places := []int{}
+	for _, text := range texts {
+		place, _ := strconv.Atoi(text[len("000000000000000 "):])
+		places = append(places, place)
+	}
+	return places
+}
+
+// form is that of a line: the member, which is the IP, the name and the fingerprint, the stamp, when it expires, the kind, when
+// it was learned and proved, the serial behind a 0, and all names but the fingerprint. One call finds out what many would take
+// long for in Yaegi.
+var form = regexp.MustCompile(`^(([0-9a-f.:]+/[0-9]+) (\S+) -([0-9a-f]*)) (0|[1-9][0-9]{0,14}) (0|[1-9][0-9]{0,14}) ([gre]) (0|[1-9][0-9]{0,14}) (0|[1-9][0-9]{0,14}) 0([0-9a-f]*) (\S*)$`)
 
 // Parse reads a line, as anybody may have written it. It fails with ErrInvalid.
 func Parse(line string) (Change, error) {
-	if len(line) > identity.MaxEntry {
+	c := Change{}
+	if !parse(&c, line) {
 		return Change{}, ErrInvalid
 	}
-	words := form.FindStringSubmatch(strings.Clone(line)) // what is kept of it isn't to keep all that was read with it
-	if words == nil {
-		return Change{}, ErrInvalid
-	}
-	ip, err := netip.ParsePrefix(words[1])
-	if err != nil || ip.String() != words[1] || !isClient(ip) {
-		return Change{}, ErrInvalid
-	}
-	c := Change{Kind: Kind(words[6][0]), IP: ip}
-	c.Stamp = number(words[4])
-	c.Expires = number(words[5])
-	c.Learned = number(words[7])
-	c.Proved = number(words[8])
-	c.Identity.Serial = words[9]
-	for _, word := range strings.Split(words[10], ",") {
-		name, err := url.QueryUnescape(word)
-		if err != nil {
-			return Change{}, ErrInvalid
-		}
-		c.Identity.Names = append(c.Identity.Names, name)
-	}
-	member := words[2]
-	if words[3] != "" {
-		c.Identity.Names = append(c.Identity.Names, identity.ByFingerprint+words[3])
-	}
-	isDated := c.Stamp <= MaxStamp && c.Expires <= MaxStamp && c.Learned <= MaxStamp && c.Proved <= MaxStamp
-	if !isDated || len(c.Identity.Serial) > identity.MaxSerial || url.QueryEscape(c.Identity.Name()) != member || identity.CheckNames(c.Identity.Names) != nil {
-		return Change{}, ErrInvalid
-	}
-	if words[3] == "" && c.Identity.Fingerprint() != "" && len(c.Identity.Names) > 1 {
-		return Change{}, ErrInvalid // it stands among the names
-	}
-	c.member = words[1] + " " + member + " -" + words[3]
 	return c, nil
 }
 
-// isClient reports whether a prefix is one that clients are learned as.
-func isClient(ip netip.Prefix) bool {
-	addr := ip.Addr()
-	if addr.Is4() {
-		return ip.Bits() == 32 && clientip.IsUnicast(addr)
+func parse(c *Change, line string) bool {
+	if len(line) > identity.MaxEntry {
+		return false
 	}
-	return ip == ip.Masked() && clientip.Canonical(addr) == addr && clientip.IsUnicast(addr)
+	words := form.FindStringSubmatch(strings.Clone(line)) // what is kept of it isn't to keep all that was read with it
+	if words == nil {
+		return false
+	}
+	ip, err := netip.ParsePrefix(words[2])
+	if err != nil || !isClient(ip, words[2]) {
+		return false
+	}
+	c.Kind = Kind(words[7][0])
+	c.IP = ip
+	c.member = words[1]
+	c.Stamp, _ = strconv.ParseInt(words[5], 10, 64) // they are numbers by their form
+	c.Expires, _ = strconv.ParseInt(words[6], 10, 64)
+	c.Learned, _ = strconv.ParseInt(words[8], 10, 64)
+	c.Proved, _ = strconv.ParseInt(words[9], 10, 64)
+	if c.Stamp > MaxStamp || c.Expires > MaxStamp || c.Learned > MaxStamp || c.Proved > MaxStamp {
+		return false
+	}
+	list := words[11]
+	if words[4] != "" {
+		list += "," + identity.ByFingerprint + words[4]
+	}
+	names := strings.Split(list, ",")
+	if strings.Contains(list, "%") && !unescape(names) {
+		return false
+	}
+	c.Identity.Names = names
+	c.Identity.Serial = words[10]
+	if len(words[10]) > identity.MaxSerial || url.PathEscape(names[0]) != words[3] || identity.CheckNames(names) != nil {
+		return false
+	}
+	return words[4] != "" || len(names) == 1 || c.Identity.Fingerprint() == "" // else it stands among the names
 }
 
-// number reads one that form has found.
-func number(word string) int64 {
-	n, _ := strconv.ParseInt(word, 10, 64)
-	return n
+// unescape reads names in place, and reports whether they can be.
+func unescape(names []string) bool {
+	for i, word := range names {
+		name, err := url.PathUnescape(word)
+		if err != nil {
+			return false
+		}
+		names[i] = name
+	}
+	return true
+}
+
+// isClient reports whether a prefix is one that clients are learned as, and written as it should be.
+func isClient(ip netip.Prefix, written string) bool {
+	addr := ip.Addr()
+	if addr.Is4() { // there is one way to write it
+		return ip.Bits() == 32 && clientip.IsUnicast(addr)
+	}
+	return ip.String() == written && ip == ip.Masked() && clientip.Canonical(addr) == addr && clientip.IsUnicast(addr)
 }
 
 // Decimal writes a number.

@@ -17,79 +17,79 @@ var rows = []struct {
 	name, line string
 	ok         bool
 }{
-	{"a grant", "203.0.113.7/32 cn%3Aphone -" + someSum + " 5 9 g 1 4 0c0ffee cn%3Aphone", true},
-	{"a revocation of an IPv6 subnet", "2001:db8::/64 cn%3Aphone - 5 9 r 1 4 0 cn%3Aphone", true},
-	{"an eviction", "203.0.113.7/32 header%3Aalice - 5 9 e 1 4 0 header%3Aalice", true},
+	{"a grant", "203.0.113.7/32 cn:phone -" + someSum + " 5 9 g 1 4 0c0ffee cn:phone", true},
+	{"a revocation of an IPv6 subnet", "2001:db8::/64 cn:phone - 5 9 r 1 4 0 cn:phone", true},
+	{"an eviction", "203.0.113.7/32 header:alice - 5 9 e 1 4 0 header:alice", true},
 	{"nothing", "", false},
-	{"a word too few", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0", false},
-	{"a word too many", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa x", false},
-	{"two spaces", "203.0.113.7/32  cn%3Aa 5 9 g 1 0 cn%3Aa", false},
-	{"an unknown kind", "203.0.113.7/32 cn%3Aa - 5 9 x 1 4 0 cn%3Aa", false},
-	{"a kind of two letters", "203.0.113.7/32 cn%3Aa - 5 9 gr 1 4 0 cn%3Aa", false},
-	{"no kind", "203.0.113.7/32 cn%3Aa - 5 9  1 4 0 cn%3Aa", false},
-	{"an address without its length", "203.0.113.7 cn%3Aa - 5 9 g 1 4 0 cn%3Aa", false},
-	{"an IPv4 network", "203.0.113.0/24 cn%3Aa - 5 9 g 1 4 0 cn%3Aa", false},
-	{"all of IPv4", "0.0.0.0/0 cn%3Aa - 5 9 g 1 4 0 cn%3Aa", false},
-	{"all of IPv6", "::/0 cn%3Aa - 5 9 g 1 4 0 cn%3Aa", false},
-	{"an address of nobody", "0.0.0.0/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa", false},
-	{"an address of many", "224.0.0.1/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa", false},
-	{"a mapped address", "::ffff:203.0.113.7/128 cn%3Aa - 5 9 g 1 4 0 cn%3Aa", false},
-	{"a translated address", "64:ff9b::cb00:7107/128 cn%3Aa - 5 9 g 1 4 0 cn%3Aa", false},
-	{"all translated addresses", "64:ff9b::/64 cn%3Aa - 5 9 g 1 4 0 cn%3Aa", false},
-	{"an address with a zone", "fe80::1%eth0/128 cn%3Aa - 5 9 g 1 4 0 cn%3Aa", false},
-	{"bits beyond the prefix", "2001:db8::1/64 cn%3Aa - 5 9 g 1 4 0 cn%3Aa", false},
-	{"another spelling of an address", "2001:DB8::/64 cn%3Aa - 5 9 g 1 4 0 cn%3Aa", false},
-	{"a name for an address", "localhost cn%3Aa - 5 9 g 1 4 0 cn%3Aa", false},
-	{"a stamp before 1970", "203.0.113.7/32 cn%3Aa - -5 9 g 1 4 0 cn%3Aa", false},
-	{"a stamp in words", "203.0.113.7/32 cn%3Aa - now 9 g 1 4 0 cn%3Aa", false},
-	{"a stamp beyond measure", "203.0.113.7/32 cn%3Aa - 100000000000001 9 g 1 4 0 cn%3Aa", false},
-	{"a stamp that overflows", "203.0.113.7/32 cn%3Aa - 99999999999999999999 9 g 1 4 0 cn%3Aa", false},
-	{"another spelling of a stamp", "203.0.113.7/32 cn%3Aa - +5 9 g 1 4 0 cn%3Aa", false},
-	{"an end beyond measure", "203.0.113.7/32 cn%3Aa - 5 100000000000001 g 1 4 0 cn%3Aa", false},
-	{"an end before 1970", "203.0.113.7/32 cn%3Aa - 5 -9 g 1 4 0 cn%3Aa", false},
-	{"learned before 1970", "203.0.113.7/32 cn%3Aa - 5 9 g -1 4 0 cn%3Aa", false},
-	{"no serial", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 c0ffee cn%3Aa", false},
-	{"a serial cut short", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0% cn%3Aa", false},
+	{"a word too few", "203.0.113.7/32 cn:a - 5 9 g 1 4 0", false},
+	{"a word too many", "203.0.113.7/32 cn:a - 5 9 g 1 4 0 cn:a x", false},
+	{"two spaces", "203.0.113.7/32  cn:a 5 9 g 1 0 cn:a", false},
+	{"an unknown kind", "203.0.113.7/32 cn:a - 5 9 x 1 4 0 cn:a", false},
+	{"a kind of two letters", "203.0.113.7/32 cn:a - 5 9 gr 1 4 0 cn:a", false},
+	{"no kind", "203.0.113.7/32 cn:a - 5 9  1 4 0 cn:a", false},
+	{"an address without its length", "203.0.113.7 cn:a - 5 9 g 1 4 0 cn:a", false},
+	{"an IPv4 network", "203.0.113.0/24 cn:a - 5 9 g 1 4 0 cn:a", false},
+	{"all of IPv4", "0.0.0.0/0 cn:a - 5 9 g 1 4 0 cn:a", false},
+	{"all of IPv6", "::/0 cn:a - 5 9 g 1 4 0 cn:a", false},
+	{"an address of nobody", "0.0.0.0/32 cn:a - 5 9 g 1 4 0 cn:a", false},
+	{"an address of many", "224.0.0.1/32 cn:a - 5 9 g 1 4 0 cn:a", false},
+	{"a mapped address", "::ffff:203.0.113.7/128 cn:a - 5 9 g 1 4 0 cn:a", false},
+	{"a translated address", "64:ff9b::cb00:7107/128 cn:a - 5 9 g 1 4 0 cn:a", false},
+	{"all translated addresses", "64:ff9b::/64 cn:a - 5 9 g 1 4 0 cn:a", false},
+	{"an address with a zone", "fe80::1%eth0/128 cn:a - 5 9 g 1 4 0 cn:a", false},
+	{"bits beyond the prefix", "2001:db8::1/64 cn:a - 5 9 g 1 4 0 cn:a", false},
+	{"another spelling of an address", "2001:DB8::/64 cn:a - 5 9 g 1 4 0 cn:a", false},
+	{"a name for an address", "localhost cn:a - 5 9 g 1 4 0 cn:a", false},
+	{"a stamp before 1970", "203.0.113.7/32 cn:a - -5 9 g 1 4 0 cn:a", false},
+	{"a stamp in words", "203.0.113.7/32 cn:a - now 9 g 1 4 0 cn:a", false},
+	{"a stamp beyond measure", "203.0.113.7/32 cn:a - 100000000000001 9 g 1 4 0 cn:a", false},
+	{"a stamp that overflows", "203.0.113.7/32 cn:a - 99999999999999999999 9 g 1 4 0 cn:a", false},
+	{"another spelling of a stamp", "203.0.113.7/32 cn:a - +5 9 g 1 4 0 cn:a", false},
+	{"an end beyond measure", "203.0.113.7/32 cn:a - 5 100000000000001 g 1 4 0 cn:a", false},
+	{"an end before 1970", "203.0.113.7/32 cn:a - 5 -9 g 1 4 0 cn:a", false},
+	{"learned before 1970", "203.0.113.7/32 cn:a - 5 9 g -1 4 0 cn:a", false},
+	{"no serial", "203.0.113.7/32 cn:a - 5 9 g 1 4 c0ffee cn:a", false},
+	{"a serial cut short", "203.0.113.7/32 cn:a - 5 9 g 1 4 0% cn:a", false},
 	{"no names", "203.0.113.7/32  5 9 g 1 0 ", false},
 	{"a name without a kind", "203.0.113.7/32 phone - 5 9 g 1 4 0 phone", false},
-	{"a second name without a kind", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa,phone", false},
-	{"a hole in the names", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa,,cn%3Ab", false},
-	{"a name cut short", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa,cn%3", false},
-	{"about another than it names", "203.0.113.7/32 cn%3Ab - 5 9 g 1 4 0 cn%3Aa", false},
-	{"another spelling of the name", "203.0.113.7/32 cn:a - 5 9 g 1 4 0 cn%3Aa", false},
-	{"all kinds of names", "203.0.113.7/32 uri%3Aa -" + someSum + " 5 9 g 1 4 0 uri%3Aa,cn%3Aa,dns%3Aa,email%3Aa", true},
-	{"requests of anybody", "203.0.113.7/32 anonymous%3Arequest - 5 9 g 1 4 0 anonymous%3Arequest", true},
-	{"no more than a fingerprint", "203.0.113.7/32 sha256%3A" + someSum + " - 5 9 g 1 4 0 sha256%3A" + someSum, true},
-	{"a name of an unknown kind", "203.0.113.7/32 user%3Aa - 5 9 g 1 4 0 user%3Aa", false},
-	{"a name of no kind", "203.0.113.7/32 %3Aa - 5 9 g 1 4 0 %3Aa", false},
-	{"a name of a kind in capitals", "203.0.113.7/32 CN%3Aa - 5 9 g 1 4 0 CN%3Aa", false},
-	{"a name without a value", "203.0.113.7/32 cn%3A - 5 9 g 1 4 0 cn%3A", false},
-	{"a second name without a value", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa,dns%3A", false},
-	{"a short fingerprint", "203.0.113.7/32 cn%3Aa -abc 5 9 g 1 4 0 cn%3Aa", false},
-	{"a fingerprint that lacks a digit", "203.0.113.7/32 cn%3Aa -" + someSum[1:] + " 5 9 g 1 4 0 cn%3Aa", false},
-	{"a fingerprint that has one more", "203.0.113.7/32 cn%3Aa -0" + someSum + " 5 9 g 1 4 0 cn%3Aa", false},
-	{"a fingerprint in capitals", "203.0.113.7/32 cn%3Aa -" + strings.ToUpper(someSum) + " 5 9 g 1 4 0 cn%3Aa", false},
-	{"a fingerprint with a star", "203.0.113.7/32 cn%3Aa -" + someSum[1:] + "%2A 5 9 g 1 4 0 cn%3Aa", false},
-	{"a fingerprint before other names", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa,sha256%3A" + someSum + ",dns%3Aa", false},
-	{"two fingerprints", "203.0.113.7/32 sha256%3A" + someSum + " - 5 9 g 1 4 0 sha256%3A" + someSum + ",sha256%3A" + someSum, false},
-	{"a serial that is none", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0c0ffee%21 cn%3Aa", false},
-	{"a negative serial", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0-1 cn%3Aa", false},
-	{"a serial in capitals", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0C0FFEE cn%3Aa", false},
-	{"a serial as long as may be", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0" + strings.Repeat("f", identity.MaxSerial) + " cn%3Aa", true},
-	{"a longer serial", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0" + strings.Repeat("f", identity.MaxSerial+1) + " cn%3Aa", false},
-	{"names as long as may be", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa,cn%3A" + strings.Repeat("b", identity.MaxNames-len("cn%3Aacn%3Aa,cn%3A,")), true},
-	{"longer names", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa,cn%3A" + strings.Repeat("b", identity.MaxNames+1-len("cn%3Aacn%3Aa,cn%3A,")), false},
-	{"names that are longer as we write them", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa,cn:" + strings.Repeat("é", identity.MaxNames/6), false},
-	{"as many names as may be", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa" + strings.Repeat(",cn%3Aa", (identity.MaxNames-len("cn%3Aa"))/len("cn%3Aa,")-1), true},
-	{"more names than may be", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa" + strings.Repeat(",cn%3Aa", (identity.MaxNames-len("cn%3Aa"))/len("cn%3Aa,")), false},
-	{"4 KiB", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa,cn%3A" + strings.Repeat("%62", (identity.MaxEntry-48)/3) + "b", true},
-	{"more than 4 KiB, of which less was needed", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa,cn%3A" + strings.Repeat("%62", (identity.MaxEntry-48)/3) + "bb", false},
-	{"8 MiB", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa,cn%3A" + strings.Repeat("b", 8<<20), false},
-	{"no fingerprint, though it names one", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn%3Aa,sha256%3A" + someSum, false},
-	{"a fingerprint twice", "203.0.113.7/32 cn%3Aa -" + someSum + " 5 9 g 1 4 0 cn%3Aa,sha256%3A" + someSum, false},
-	{"a fingerprint in another spelling", "203.0.113.7/32 cn%3Aa -%30" + someSum[1:] + " 5 9 g 1 4 0 cn%3Aa", false},
-	{"proved before 1970", "203.0.113.7/32 cn%3Aa - 5 9 g 1 -4 0 cn%3Aa", false},
-	{"not said when proved", "203.0.113.7/32 cn%3Aa - 5 9 g 1 0 cn%3Aa", false},
+	{"a second name without a kind", "203.0.113.7/32 cn:a - 5 9 g 1 4 0 cn:a,phone", false},
+	{"a hole in the names", "203.0.113.7/32 cn:a - 5 9 g 1 4 0 cn:a,,cn:b", false},
+	{"a name cut short", "203.0.113.7/32 cn:a - 5 9 g 1 4 0 cn:a,cn%3", false},
+	{"about another than it names", "203.0.113.7/32 cn:b - 5 9 g 1 4 0 cn:a", false},
+	{"another spelling of the name", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn:a", false},
+	{"all kinds of names", "203.0.113.7/32 uri:a -" + someSum + " 5 9 g 1 4 0 uri:a,cn:a,dns:a,email:a", true},
+	{"requests of anybody", "203.0.113.7/32 anonymous:request - 5 9 g 1 4 0 anonymous:request", true},
+	{"no more than a fingerprint", "203.0.113.7/32 sha256:" + someSum + " - 5 9 g 1 4 0 sha256:" + someSum, true},
+	{"a name of an unknown kind", "203.0.113.7/32 user:a - 5 9 g 1 4 0 user:a", false},
+	{"a name of no kind", "203.0.113.7/32 :a - 5 9 g 1 4 0 :a", false},
+	{"a name of a kind in capitals", "203.0.113.7/32 CN:a - 5 9 g 1 4 0 CN:a", false},
+	{"a name without a value", "203.0.113.7/32 cn: - 5 9 g 1 4 0 cn:", false},
+	{"a second name without a value", "203.0.113.7/32 cn:a - 5 9 g 1 4 0 cn:a,dns:", false},
+	{"a short fingerprint", "203.0.113.7/32 cn:a -abc 5 9 g 1 4 0 cn:a", false},
+	{"a fingerprint that lacks a digit", "203.0.113.7/32 cn:a -" + someSum[1:] + " 5 9 g 1 4 0 cn:a", false},
+	{"a fingerprint that has one more", "203.0.113.7/32 cn:a -0" + someSum + " 5 9 g 1 4 0 cn:a", false},
+	{"a fingerprint in capitals", "203.0.113.7/32 cn:a -" + strings.ToUpper(someSum) + " 5 9 g 1 4 0 cn:a", false},
+	{"a fingerprint with a star", "203.0.113.7/32 cn:a -" + someSum[1:] + "%2A 5 9 g 1 4 0 cn:a", false},
+	{"a fingerprint before other names", "203.0.113.7/32 cn:a - 5 9 g 1 4 0 cn:a,sha256:" + someSum + ",dns:a", false},
+	{"two fingerprints", "203.0.113.7/32 sha256:" + someSum + " - 5 9 g 1 4 0 sha256:" + someSum + ",sha256:" + someSum, false},
+	{"a serial that is none", "203.0.113.7/32 cn:a - 5 9 g 1 4 0c0ffee%21 cn:a", false},
+	{"a negative serial", "203.0.113.7/32 cn:a - 5 9 g 1 4 0-1 cn:a", false},
+	{"a serial in capitals", "203.0.113.7/32 cn:a - 5 9 g 1 4 0C0FFEE cn:a", false},
+	{"a serial as long as may be", "203.0.113.7/32 cn:a - 5 9 g 1 4 0" + strings.Repeat("f", identity.MaxSerial) + " cn:a", true},
+	{"a longer serial", "203.0.113.7/32 cn:a - 5 9 g 1 4 0" + strings.Repeat("f", identity.MaxSerial+1) + " cn:a", false},
+	{"names as long as may be", "203.0.113.7/32 cn:a - 5 9 g 1 4 0 cn:a,cn:" + strings.Repeat("b", identity.MaxNames-len("cn:acn:a,cn:,")), true},
+	{"longer names", "203.0.113.7/32 cn:a - 5 9 g 1 4 0 cn:a,cn:" + strings.Repeat("b", identity.MaxNames+1-len("cn:acn:a,cn:,")), false},
+	{"names that are longer as we write them", "203.0.113.7/32 cn:a - 5 9 g 1 4 0 cn:a,cn:" + strings.Repeat("é", identity.MaxNames/6), false},
+	{"as many names as may be", "203.0.113.7/32 cn:a - 5 9 g 1 4 0 cn:a" + strings.Repeat(",cn:a", (identity.MaxNames-len("cn:a"))/len("cn:a,")-1), true},
+	{"more names than may be", "203.0.113.7/32 cn:a - 5 9 g 1 4 0 cn:a" + strings.Repeat(",cn:a", (identity.MaxNames-len("cn:a"))/len("cn:a,")), false},
+	{"4 KiB", "203.0.113.7/32 cn:a - 5 9 g 1 4 0 cn:a,cn:b" + strings.Repeat("%62", (identity.MaxEntry-43)/3), true},
+	{"more than 4 KiB, of which less was needed", "203.0.113.7/32 cn:a - 5 9 g 1 4 0 cn:a,cn:bb" + strings.Repeat("%62", (identity.MaxEntry-43)/3), false},
+	{"8 MiB", "203.0.113.7/32 cn:a - 5 9 g 1 4 0 cn:a,cn:" + strings.Repeat("b", 8<<20), false},
+	{"no fingerprint, though it names one", "203.0.113.7/32 cn:a - 5 9 g 1 4 0 cn:a,sha256:" + someSum, false},
+	{"a fingerprint twice", "203.0.113.7/32 cn:a -" + someSum + " 5 9 g 1 4 0 cn:a,sha256:" + someSum, false},
+	{"a fingerprint in another spelling", "203.0.113.7/32 cn:a -%30" + someSum[1:] + " 5 9 g 1 4 0 cn:a", false},
+	{"proved before 1970", "203.0.113.7/32 cn:a - 5 9 g 1 -4 0 cn:a", false},
+	{"not said when proved", "203.0.113.7/32 cn:a - 5 9 g 1 0 cn:a", false},
 }
 
 func TestParse(t *testing.T) {
@@ -112,7 +112,7 @@ func TestLinesKeepEveryName(t *testing.T) {
 		{"cn:line\nfeed\r\nand\ttab\x00"},
 		{"cn:Zoë 电话 📱", "cn:\xff\xfe no UTF-8"},
 		{"cn:,", "dns:,", "email: "},
-		{"header:" + strings.Repeat("x y,", 300)},
+		{"header:" + strings.Repeat("x y,", 200)},
 	} {
 		for _, serial := range []string{"", "c0ffee", "0"} {
 			want := Change{Kind: Granted, IP: netip.MustParsePrefix("2001:db8::/64"), Identity: identity.Identity{Names: names, Serial: serial}, Learned: 1, Stamp: 2, Proved: 2, Expires: MaxStamp}
@@ -191,4 +191,28 @@ func TestPortions(t *testing.T) {
 			t.Errorf("%d: got %q, want %q", row.n, got, row.want)
 		}
 	}
+}
+
+func TestSort(t *testing.T) {
+	stamps := func(changes []Change) string {
+		text := ""
+		for _, c := range changes {
+			text += fmt.Sprint(" ", c.Stamp, c.Identity.Serial)
+		}
+		return text
+	}
+	changes := []Change{}
+	for i, stamp := range []int64{7, MaxStamp, 10, 9, 7, 0, MaxStamp - 1, 7, 7, 7, 7, 7, 7} {
+		changes = append(changes, Change{Stamp: stamp, Identity: identity.Identity{Serial: string(rune('a' + i))}})
+	}
+	SortOldestFirst(changes)
+	if got, want := stamps(changes), " 0f 7a 7e 7h 7i 7j 7k 7l 7m 9d 10c 99999999999999g 100000000000000b"; got != want {
+		t.Errorf("oldest first, got%s, want%s", got, want)
+	}
+	SortLatestFirst(changes)
+	if got, want := stamps(changes), " 100000000000000b 99999999999999g 10c 9d 7m 7l 7k 7j 7i 7h 7e 7a 0f"; got != want {
+		t.Errorf("latest first, got%s, want%s", got, want)
+	}
+	SortOldestFirst(nil)
+	SortLatestFirst(nil)
 }

@@ -127,10 +127,16 @@ var (
 // IsPublic reports whether addr can belong to one client on the internet. Loopback, private (RFC 1918,
 // RFC 4193), link-local, shared and locally translated addresses are those of a gateway or of a whole network.
 func IsPublic(addr netip.Addr) bool {
-	return addr.IsGlobalUnicast() && !addr.IsPrivate() && !cgnat.Contains(addr) && !translatedHere.Contains(addr)
+	if !addr.IsGlobalUnicast() || addr.IsPrivate() {
+		return false
+	}
+	if addr.Is4() {
+		return !cgnat.Contains(addr)
+	}
+	return !translatedHere.Contains(addr)
 }
 
 // IsUnicast reports whether addr can be a client's at all.
 func IsUnicast(addr netip.Addr) bool {
-	return addr.IsValid() && !addr.IsUnspecified() && !addr.IsMulticast()
+	return addr.IsGlobalUnicast() || addr.IsValid() && !addr.IsUnspecified() && !addr.IsMulticast() // one call for nearly all
 }

@@ -14,11 +14,13 @@ var (
 // CheckLearnable returns why addr may not be learned; nil if it may.
 func CheckLearnable(addr netip.Addr, allowPrivate bool) error {
 	switch {
-	case !IsUnicast(addr):
-		return errNoAddress
 	case teredo.Contains(addr):
 		return errTeredo
-	case !allowPrivate && !IsPublic(addr):
+	case IsPublic(addr): // as nearly all are
+		return nil
+	case !IsUnicast(addr):
+		return errNoAddress
+	case !allowPrivate:
 		return errPrivate
 	}
 	return nil

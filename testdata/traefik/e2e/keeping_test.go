@@ -67,7 +67,7 @@ func readState(t *testing.T, path, store string) savedState {
 		}
 		g := savedGrant{IP: words[0], Serial: strings.TrimPrefix(words[8], "0")}
 		for _, name := range append(strings.Split(words[9], ","), words[2]) {
-			g.Names = append(g.Names, check.Must(url.QueryUnescape(name))(t))
+			g.Names = append(g.Names, check.Must(url.PathUnescape(name))(t))
 		}
 		g.stamp = check.Must(strconv.ParseInt(words[3], 10, 64))(t)
 		if g.IP == "" || len(words[2]) < 2 || g.Serial == "" {

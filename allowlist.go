@@ -53,6 +53,8 @@ type terms struct {
 // noTerms are those of a store without a learner.
 var noTerms = terms{limits: limits{ttl: option.MaxDuration, maxIPs: maxShared}, allowPrivate: true}
 
+// What each change passes are functions, not methods: Yaegi 0.16 takes five times as long to call a method.
+
 // An allowlist is a bounded set of grants and tombstones. It is not safe for concurrent use, and takes the time from its
 // caller. A grant lets nobody in from the moment it expires. It is removed later, with a change or a look at all grants.
 type allowlist struct {
@@ -99,7 +101,7 @@ func (l *allowlist) grantOf(ip netip.Prefix, id identity.Identity) *grant {
 }
 
 // addressFor returns the address with that IP, which may be new, for a grant by those limits.
-func (l *allowlist) addressFor(ip netip.Prefix, limits limits) *address {
+func addressFor(l *allowlist, ip netip.Prefix, limits limits) *address {
 	if limits.maxIPsPerIdentity > 0 && l.identities == nil {
 		l.indexIdentities()
 	}
@@ -112,7 +114,7 @@ func (l *allowlist) addressFor(ip netip.Prefix, limits limits) *address {
 	return a
 }
 
-func (l *allowlist) insert(g *grant) {
+func insert(l *allowlist, g *grant) {
 	if len(g.address.grants) == 0 || len(g.address.grantsOf(g.identity.Name())) == 0 {
 		l.claims++
 	}
@@ -120,7 +122,7 @@ func (l *allowlist) insert(g *grant) {
 	if l.identities != nil {
 		l.index(g)
 	}
-	heap.Push(&l.due, g)
+	addDeadline(&l.due, g)
 }
 
 // evict removes the least recently proved grants beyond the limits, but never spared, and returns those that held at now. Only
@@ -182,8 +184,8 @@ func (l *allowlist) remove(g *grant) {
 		if l.placed == a.recency {
 			l.placed = nil
 		}
-	} else if g.stamp != 0 && latest(kept).provedBefore(g) {
-		l.orderAddress(a) // as if g had never been: other replicas may not have heard of it
+	} else if g.stamp != 0 && provedBefore(latest(kept), g) {
+		orderAddress(l, a) // as if g had never been: other replicas may not have heard of it
 	}
 	own := a.grantsOf(g.identity.Name())
 	if len(own) == 0 {
@@ -193,7 +195,7 @@ func (l *allowlist) remove(g *grant) {
 		return
 	}
 	if len(own) > 0 {
-		if g.stamp != 0 && latest(own).provedBefore(g) {
+		if g.stamp != 0 && provedBefore(latest(own), g) {
 			l.orderOwn(own[0])
 		}
 		return

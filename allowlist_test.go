@@ -738,11 +738,10 @@ func TestTombstonesAreBounded(t *testing.T) {
 		if got := len(s.list.tombstones.byMember); got != row.want || len(s.list.tombstones.due) != got {
 			t.Errorf("maxIPs %d: got %d tombstones, want %d", row.limits.maxIPs, got, row.want)
 		}
-		if _, found := s.list.tombstones.of(revocationOf(t, n-1, 0, 0)); !found {
+		if tombstoneOf(s.list.tombstones, revocationOf(t, n-1, 0, 0)) == nil {
 			t.Errorf("maxIPs %d: the one that ends last has gone", row.limits.maxIPs)
 		}
-		_, first := s.list.tombstones.of(revocationOf(t, n-row.want, 0, 0))
-		if _, before := s.list.tombstones.of(revocationOf(t, n-row.want-1, 0, 0)); before || !first {
+		if tombstoneOf(s.list.tombstones, revocationOf(t, n-row.want, 0, 0)) == nil || tombstoneOf(s.list.tombstones, revocationOf(t, n-row.want-1, 0, 0)) != nil {
 			t.Errorf("maxIPs %d: others have gone than those that end first", row.limits.maxIPs)
 		}
 		if saved := allOf(s, time.Second); len(saved) != row.want {
@@ -821,6 +820,36 @@ func TestRevokingTakesTimeInProportion(t *testing.T) {
 	}
 }
 
+// TestRestoringTakesTimeInProportion has grants restored that stand in the file in any order, as they do after renewals.
+func TestRestoringTakesTimeInProportion(t *testing.T) {
+	to := &settings{limits: limits{ttl: time.Hour, maxIPs: 100_000}, ipv6Subnet: 64}
+	all := func(n int) time.Duration {
+		return fastest(func() func() {
+			s := newStore(t.Name())
+			changes := []change.Change{}
+			for _, i := range rand.New(rand.NewSource(1)).Perm(n) {
+				at := s.list.At(0) + int64(i)
+				changes = append(changes, change.Change{Kind: change.Granted, IP: numbered(n - i), Identity: cnA, Learned: at, Stamp: at, Proved: at, Expires: at + 60_000})
+			}
+			return func() {
+				if _, restored, _ := s.restore(changes, to, time.Minute/2); restored != n {
+					t.Errorf("got %d restored, want %d", restored, n)
+				}
+				for i, e := 0, s.list.recency.Front(); e != nil; i, e = i+1, e.Next() {
+					if ip := e.Value.(*address).ip; ip != numbered(n-i) {
+						t.Fatalf("%s is proved as number %d", ip, i)
+					}
+				}
+			}
+		}) / time.Duration(n)
+	}
+	few, many := all(100), all(4000)
+	t.Logf("each of 100: %v, each of 4000: %v, %.1f times", few, many, float64(many)/float64(few))
+	if many > 6*few {
+		t.Errorf("each of 4000 takes %v, each of 100 %v", many, few)
+	}
+}
+
 // TestOneMoreTombstoneTakesHardlyMoreTime the more there are.
 func TestOneMoreTombstoneTakesHardlyMoreTime(t *testing.T) {
 	wide := limits{ttl: time.Hour, maxIPs: 100_000}
@@ -856,8 +885,9 @@ func TestATombstoneKeepsNoMoreNamesThanItIsToldBy(t *testing.T) {
 	id := identity.Identity{Names: []string{"cn:a", "dns:a.lan", identity.ByFingerprint + someSum}, Serial: "c0ffee"}
 	e := change.Change{Kind: change.Revoked, IP: home, Identity: id, Expires: 1}
 	held.put(e, 0, 1, 1)
-	if got, found := held.of(e); !found || len(got.identity.Names) != 2 || change.Member(got.address.ip, got.identity) != e.Member() || got.identity.Serial != "" {
-		t.Errorf("got %v, and found: %t", got.identity, found)
+	got := tombstoneOf(held, e)
+	if got == nil || len(got.identity.Names) != 2 || change.Member(got.address.ip, got.identity) != e.Member() || got.identity.Serial != "" {
+		t.Errorf("got %+v", got)
 	}
 }
 

@@ -36,30 +36,25 @@ func (l *allowlist) prove(ip netip.Prefix, id identity.Identity, limits limits, 
 	l.removeExpired(now, change.PortionSize)
 	at := l.At(now)
 	c := change.Change{Kind: change.Granted, IP: ip, Identity: id, Learned: at, Stamp: at, Proved: at, Expires: l.Until(now + limits.ttl)}
-	held := l.liveGrantOf(ip, id, now)
+	held := liveGrantOf(l, ip, id, now)
 	if held != nil && l.stampOf(held) >= c.Stamp {
 		c.Stamp = l.stampOf(held) + 1
 	}
-	if gone, ok := l.tombstones.of(c); ok && gone.stamp >= c.Stamp {
+	if gone := tombstoneOf(l.tombstones, c); gone != nil && gone.stamp >= c.Stamp {
 		c.Stamp = gone.stamp + 1
 	}
 	o := outcome{made: held == nil}
 	if o.made {
 		o.first, o.newer = l.precedence(ip, id, now)
 	}
-	g := l.put(c, held, now+limits.ttl, limits, now)
-	l.recency.MoveToBack(g.address.recency)
-	if g.own != nil {
-		g.own.MoveToBack(g.byIdentity)
-	}
-	g.proved = now // to the nanosecond, here
-	g.expires = now + limits.ttl
+	g := put(l, c, held, now, now+limits.ttl, limits) // to the nanosecond, here
+	moveToBack(l, g)
 	if o.made {
 		g.learned = now
 	}
 	g.identity.Issued = id.Issued // it stands neither in the state file nor in Redis
 	o.grant = g
-	if l.mayExceed(g, limits) {
+	if mayExceed(l, g, limits) {
 		o.evicted = l.evict(g, g, limits, now)
 	}
 	if !l.Shared {
@@ -71,7 +66,7 @@ func (l *allowlist) prove(ip netip.Prefix, id identity.Identity, limits limits, 
 			g.stamp = gone.stamp + 1 // whichever clocks those went by
 		}
 	}
-	l.order(g)
+	place(l, g)
 	return o
 }
 
@@ -94,8 +89,12 @@ func (l *allowlist) precedence(ip netip.Prefix, id identity.Identity, now clocks
 
 // liveGrantOf returns the grant of an identity for ip that holds at now; nil if there is none. One that doesn't hold any more is
 // removed: enforcers know already that there is none.
-func (l *allowlist) liveGrantOf(ip netip.Prefix, id identity.Identity, now clocks.Moment) *grant {
-	g := l.grantOf(ip, id)
+func liveGrantOf(l *allowlist, ip netip.Prefix, id identity.Identity, now clocks.Moment) *grant {
+	a := l.addresses[ip]
+	if a == nil {
+		return nil
+	}
+	g := a.grantOf(id)
 	if g != nil && g.expires <= now {
 		l.remove(g)
 		return nil
@@ -103,25 +102,26 @@ func (l *allowlist) liveGrantOf(ip netip.Prefix, id identity.Identity, now clock
 	return g
 }
 
-// apply merges a change that was made by another replica, before a restart or by a revocation. It reports whether the change is
+// merge applies a change that was made by another replica, before a restart or by a revocation. It reports whether the change is
 // valid: one that grants in the future, beyond change.MaxAhead, isn't.
-func (l *allowlist) apply(c change.Change, terms terms, now clocks.Moment) (o outcome, valid bool) {
-	latest := l.At(now) + change.MaxAhead
+func merge(l *allowlist, c change.Change, terms terms, now clocks.Moment) (outcome, bool) {
+	o := outcome{}
+	latest := (*clocks.Timeline).Until(&l.Timeline, now) + change.MaxAhead
 	if c.Kind == change.Granted && (c.Stamp > latest || c.Proved > latest) {
-		return outcome{}, false
+		return o, false
 	}
-	held := l.liveGrantOf(c.IP, c.Identity, now)
+	held := liveGrantOf(l, c.IP, c.Identity, now)
 	if c.Stamp > latest { // it ends the grant all the same, and isn't to end those of later proofs
 		c.Stamp = l.At(now)
 		if held != nil && c.Stamp < l.stampOf(held) {
 			c.Stamp = l.stampOf(held)
 		}
 	}
-	if gone, ok := l.tombstones.of(c); ok && !c.Outweighs(gone.stamp, change.Revoked) {
-		return outcome{}, true
+	if gone := tombstoneOf(l.tombstones, c); gone != nil && !c.Outweighs(gone.stamp, change.Revoked) {
+		return o, true
 	}
 	if held != nil && !c.Outweighs(l.stampOf(held), change.Granted) {
-		return outcome{}, true
+		return o, true
 	}
 	if c.Kind != change.Granted {
 		if c.Proved > l.At(now) {
@@ -136,54 +136,53 @@ func (l *allowlist) apply(c change.Change, terms terms, now clocks.Moment) (o ou
 		}
 		return o, true
 	}
-	expires := l.endOf(c, terms, now)
+	proved, expires := lifetime(l, c, terms, now)
 	if expires <= now || clientip.CheckLearnable(c.IP.Addr(), terms.allowPrivate) != nil {
-		return outcome{}, true
+		return o, true
 	}
 	o.made = held == nil
-	o.grant = l.put(c, held, expires, terms.limits, now)
-	l.order(o.grant)
-	if l.mayExceed(o.grant, terms.limits) {
+	o.grant = put(l, c, held, proved, expires, terms.limits)
+	place(l, o.grant)
+	if mayExceed(l, o.grant, terms.limits) {
 		o.evicted = l.evict(o.grant, nil, terms.limits, now)
 	}
 	return o, true
 }
 
 // mayExceed reports whether a grant that was made or renewed may exceed the limits.
-func (l *allowlist) mayExceed(g *grant, limits limits) bool {
+func mayExceed(l *allowlist, g *grant, limits limits) bool {
 	return len(l.addresses) > limits.maxIPs || len(g.address.grants) > maxCertificates || limits.maxIPsPerIdentity > 0 && g.own.Len() > limits.maxIPsPerIdentity
 }
 
-// endOf returns when the grant of a change expires: a lifetime after its proof, of the terms or its own, and never later than
-// after a proof of now.
-func (l *allowlist) endOf(c change.Change, terms terms, now clocks.Moment) clocks.Moment {
+// lifetime returns when the grant of a change was proved, which isn't later than now, and when it expires: a lifetime after that, of
+// the terms or its own.
+func lifetime(l *allowlist, c change.Change, terms terms, now clocks.Moment) (clocks.Moment, clocks.Moment) {
 	ttl := time.Duration(c.Expires-c.Proved) * time.Millisecond
 	if !terms.restoring && ttl > terms.limits.ttl {
 		ttl = terms.limits.ttl
 	}
-	proved := l.Moment(c.Proved)
+	proved := (*clocks.Timeline).Moment(&l.Timeline, c.Proved)
 	if proved > now {
 		proved = now
 	}
-	return proved + ttl
+	return proved, proved + ttl
 }
 
-// put makes the grant of a change or renews held, which it is of, and forgets its tombstone.
-func (l *allowlist) put(c change.Change, held *grant, expires clocks.Moment, limits limits, now clocks.Moment) *grant {
-	l.tombstones.remove(c)
-	a := l.addressFor(c.IP, limits)
+// put makes the grant of a change or renews held, which it is of, and forgets its tombstone. It has been learned no later than it is
+// proved now.
+func put(l *allowlist, c change.Change, held *grant, proved, expires clocks.Moment, limits limits) *grant {
+	if gone := tombstoneOf(l.tombstones, c); gone != nil {
+		l.tombstones.drop(gone)
+	}
 	g := held
 	if g == nil {
-		g = &grant{address: a, identity: c.Identity, learned: l.Moment(c.Learned), due: expires, saved: never}
-		if g.learned > now {
-			g.learned = now
+		g = &grant{address: addressFor(l, c.IP, limits), identity: c.Identity, learned: (*clocks.Timeline).Moment(&l.Timeline, c.Learned), due: expires, saved: never}
+		if g.learned > proved {
+			g.learned = proved
 		}
-		l.insert(g)
+		insert(l, g)
 	}
-	g.proved = l.Moment(c.Proved)
-	if g.proved > now {
-		g.proved = now
-	}
+	g.proved = proved
 	g.expires = expires
 	if l.Shared {
 		g.stamp = c.Stamp

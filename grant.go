@@ -1,6 +1,7 @@
 package mtlsallowlist
 
 import (
+	"container/heap"
 	"container/list"
 	"math"
 	"net/netip"
@@ -74,7 +75,7 @@ func perIdentity(grants []*grant) []*grant {
 		case !found:
 			places[about] = len(shown)
 			shown = append(shown, g)
-		case shown[at].before(g):
+		case before(shown[at], g):
 			shown[at] = g
 		}
 	}
@@ -84,8 +85,8 @@ func perIdentity(grants []*grant) []*grant {
 // latest returns the grant that was proved last.
 func latest(grants []*grant) *grant {
 	last := grants[0]
-	for _, g := range grants {
-		if last.before(g) {
+	for _, g := range grants[1:] {
+		if before(last, g) {
 			last = g
 		}
 	}
@@ -96,16 +97,16 @@ func latest(grants []*grant) *grant {
 func earliest(grants []*grant, except *grant) *grant {
 	var first *grant
 	for _, g := range grants {
-		if g != except && (first == nil || g.before(first)) {
+		if g != except && (first == nil || before(g, first)) {
 			first = g
 		}
 	}
 	return first
 }
 
-// before reports whether a was proved before other.
-func (a *address) before(other *address) bool {
-	return latest(a.grants).provedBefore(latest(other.grants))
+// addressBefore reports whether a was proved before other.
+func addressBefore(a, other *address) bool {
+	return provedBefore(latest(a.grants), latest(other.grants))
 }
 
 func lower(a, b netip.Prefix) bool {
@@ -114,7 +115,7 @@ func lower(a, b netip.Prefix) bool {
 
 // provedBefore reports whether g was proved before other. Of two at once that of the lower address goes first. Stamps go
 // before moments: they are the same on all replicas.
-func (g *grant) provedBefore(other *grant) bool {
+func provedBefore(g, other *grant) bool {
 	if g.stamp != other.stamp {
 		return g.stamp < other.stamp
 	}
@@ -125,9 +126,12 @@ func (g *grant) provedBefore(other *grant) bool {
 }
 
 // before is like provedBefore, and decides between grants of one address, too.
-func (g *grant) before(other *grant) bool {
-	if g.provedBefore(other) || other.provedBefore(g) {
-		return g.provedBefore(other)
+func before(g, other *grant) bool {
+	if provedBefore(g, other) {
+		return true
+	}
+	if provedBefore(other, g) {
+		return false
 	}
 	if g.identity.Name() != other.identity.Name() {
 		return g.identity.Name() < other.identity.Name()
@@ -137,6 +141,16 @@ func (g *grant) before(other *grant) bool {
 
 // deadlines is a heap.Interface of grants or tombstones, the one that is due first on top.
 type deadlines []*grant
+
+// addDeadline is heap.Push. Most are due last, and in place at once: a call of heap's takes long in Yaegi.
+func addDeadline(d *deadlines, g *grant) {
+	last := len(*d)
+	g.position = int32(last)
+	*d = append(*d, g)
+	if last > 0 && g.due < (*d)[(last-1)/2].due {
+		heap.Fix(d, last)
+	}
+}
 
 func (d deadlines) Len() int           { return len(d) }
 func (d deadlines) Less(i, j int) bool { return d[i].due < d[j].due }
@@ -148,9 +162,7 @@ func (d deadlines) Swap(i, j int) {
 }
 
 func (d *deadlines) Push(x any) {
-	g := x.(*grant)
-	g.position = int32(len(*d))
-	*d = append(*d, g)
+	addDeadline(d, x.(*grant))
 }
 
 func (d *deadlines) Pop() any {

@@ -117,6 +117,7 @@ func setAside(r reporter, file *statefile.File, as string, why error, now clocks
 // how many of them hold now, and how many changes the store has taken.
 func (s *store) restore(changes []change.Change, to *settings, now clocks.Moment) (grants, restored, taken int) {
 	terms := terms{learner: true, limits: to.limits, allowPrivate: to.allowPrivate, restoring: true}
+	change.SortOldestFirst(changes)
 	change.Portions(len(changes), func(first, last int) {
 		fitting := []change.Change{}
 		for _, c := range changes[first:last] {

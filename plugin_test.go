@@ -450,7 +450,7 @@ func add(l *allowlist, ip netip.Prefix, id identity.Identity, limits limits, now
 // putBack applies a grant from before, and reports whether it is a new one that holds.
 func putBack(l *allowlist, ip netip.Prefix, g *grant, limits limits, now clocks.Moment) bool {
 	g.address = &address{ip: ip}
-	o, valid := l.apply(l.change(change.Granted, g), terms{limits: limits, allowPrivate: true}, now)
+	o, valid := merge(l, l.change(change.Granted, g), terms{limits: limits, allowPrivate: true}, now)
 	return valid && o.made && o.grant.expires != ended
 }
 

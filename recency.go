@@ -5,11 +5,19 @@ import (
 	"sort"
 )
 
-// order puts a grant, and its address, behind those that were proved before, and before those that were proved later.
-func (l *allowlist) order(g *grant) {
-	l.orderAddress(g.address)
+// place puts a grant, and its address, behind those that were proved before, and before those that were proved later.
+func place(l *allowlist, g *grant) {
+	orderAddress(l, g.address)
 	if g.own != nil {
 		l.orderOwn(g)
+	}
+}
+
+// moveToBack puts a grant, and its address, behind all others.
+func moveToBack(l *allowlist, g *grant) {
+	l.recency.MoveToBack(g.address.recency)
+	if g.own != nil {
+		g.own.MoveToBack(g.byIdentity)
 	}
 }
 
@@ -18,7 +26,7 @@ func (l *allowlist) orderOwn(g *grant) {
 	name := g.identity.Name()
 	last := latest(g.address.grantsOf(name))
 	isBefore := func(e *list.Element) bool {
-		return last.provedBefore(latest(e.Value.(*address).grantsOf(name)))
+		return provedBefore(last, latest(e.Value.(*address).grantsOf(name)))
 	}
 	own := g.byIdentity
 	if front := g.own.Front(); front != own && isBefore(front) {
@@ -31,21 +39,21 @@ func (l *allowlist) orderOwn(g *grant) {
 	}
 }
 
-func (l *allowlist) orderAddress(a *address) {
+func orderAddress(l *allowlist, a *address) {
 	e := a.recency
-	if l.recency.Back() == e && (e.Prev() == nil || !a.before(e.Prev().Value.(*address))) {
+	if last := e.Prev(); l.recency.Back() == e && (last == nil || !addressBefore(a, last.Value.(*address))) {
 		return // as it is with most
 	}
-	if front := l.recency.Front(); a.before(front.Value.(*address)) {
+	if front := l.recency.Front(); addressBefore(a, front.Value.(*address)) {
 		l.recency.MoveToFront(e)
 		return
 	}
 	l.recency.MoveToBack(e)
-	if last := l.placed; last != nil && last != e && a.before(last.Value.(*address)) {
+	if last := l.placed; last != nil && last != e && addressBefore(a, last.Value.(*address)) {
 		l.recency.MoveBefore(e, last) // what is taken over comes latest first: no need to search from the back each time
 	}
-	for before := e.Prev(); before != nil && a.before(before.Value.(*address)); before = e.Prev() {
-		l.recency.MoveBefore(e, before)
+	for last := e.Prev(); last != nil && addressBefore(a, last.Value.(*address)); last = e.Prev() {
+		l.recency.MoveBefore(e, last)
 	}
 	l.placed = e
 }
@@ -56,7 +64,7 @@ func (l *allowlist) sort() {
 	for _, a := range l.addresses {
 		addresses = append(addresses, a)
 	}
-	sort.Slice(addresses, func(i, j int) bool { return addresses[i].before(addresses[j]) })
+	sort.Slice(addresses, func(i, j int) bool { return addressBefore(addresses[i], addresses[j]) })
 	for _, a := range addresses {
 		l.recency.MoveToBack(a.recency)
 	}
@@ -70,7 +78,7 @@ func (l *allowlist) sort() {
 // inOrder returns all grants, the least recently proved first.
 func (l *allowlist) inOrder() []*grant {
 	grants := append([]*grant{}, l.due...)
-	sort.Slice(grants, func(i, j int) bool { return grants[i].before(grants[j]) })
+	sort.Slice(grants, func(i, j int) bool { return before(grants[i], grants[j]) })
 	return grants
 }
 

@@ -154,7 +154,7 @@ func (s *store) changedLocked(o outcome, from string, now clocks.Moment) bool {
 			g.saved = int32(now / time.Second)
 			major = true
 		}
-		if len(s.observers) > 0 {
+		if s.isObservedLocked(from) {
 			c := s.list.change(change.Granted, g)
 			c.Minor = renewed
 			s.handOnLocked(c, from)
@@ -164,6 +164,11 @@ func (s *store) changedLocked(o outcome, from string, now clocks.Moment) bool {
 		s.handOnLocked(s.list.change(change.Evicted, gone), "")
 	}
 	return major
+}
+
+// isObservedLocked reports whether there is an observer but the one with that name.
+func (s *store) isObservedLocked(but string) bool {
+	return len(s.observers) > 1 || len(s.observers) == 1 && s.observers[but] == nil
 }
 
 func (s *store) handOnLocked(c change.Change, from string) {
@@ -197,8 +202,9 @@ func (s *store) apply(changes []change.Change, from string, terms terms, now clo
 	applied := 0 // not a named result: used in an expression in a loop, Yaegi 0.16 has it begin as it was
 	refused := 0
 	news := false
+	heard := from != observerFile || s.isObservedLocked(from)
 	for _, c := range changes {
-		o, valid := s.list.apply(c, terms, now)
+		o, valid := merge(s.list, c, terms, now)
 		if !valid {
 			refused++
 			continue
@@ -206,7 +212,9 @@ func (s *store) apply(changes []change.Change, from string, terms terms, now clo
 		if o.ended != nil || o.buried {
 			s.handOnLocked(o.change, from)
 		}
-		s.changedLocked(o, from, now)
+		if heard {
+			s.changedLocked(o, from, now)
+		}
 		news = news || o.isNews()
 		if o.grant != nil && o.grant.expires != ended {
 			applied++
@@ -258,7 +266,7 @@ func (s *store) revokeGrants(grants []*grant, now clocks.Moment) []*grant {
 			continue
 		}
 		c := s.list.revocation(g, ttl, now)
-		o, _ := s.list.apply(c, s.terms, now)
+		o, _ := merge(s.list, c, s.terms, now)
 		s.handOnLocked(o.change, "")
 		s.changedLocked(o, "", now)
 		revoked = append(revoked, g)
@@ -312,7 +320,7 @@ func (s *store) applyAgainLocked(now clocks.Moment) {
 		s.list.tombstones.drop(g)
 	}
 	for _, c := range changes {
-		o, _ := s.list.apply(c, s.terms, now)
+		o, _ := merge(s.list, c, s.terms, now)
 		s.evictedLocked(o.evicted)
 		for _, gone := range o.evicted {
 			s.handOnLocked(s.list.change(change.Evicted, gone), "")

@@ -19,30 +19,25 @@ func newTombstones() *tombstones {
 	return &tombstones{byMember: map[string]*grant{}}
 }
 
-// of returns the tombstone of the grant that a change is of.
-func (t *tombstones) of(c change.Change) (*grant, bool) {
+// tombstoneOf returns the tombstone of the grant that a change is of; nil if there is none.
+func tombstoneOf(t *tombstones, c change.Change) *grant {
 	if len(t.byMember) == 0 {
-		return nil, false
+		return nil
 	}
-	g, found := t.byMember[c.Member()]
-	return g, found
+	return t.byMember[c.Member()]
 }
 
 // put remembers a revocation, instead of another one of the same grant. Of more than most, those go that end first. It keeps
 // no names but those that tell the grant from others.
 func (t *tombstones) put(c change.Change, proved, expires clocks.Moment, most int) {
-	t.remove(c)
+	if gone := tombstoneOf(t, c); gone != nil {
+		t.drop(gone)
+	}
 	g := &grant{address: &address{ip: c.IP}, identity: c.Identity.Bare(), stamp: c.Stamp, proved: proved, expires: expires, due: expires}
 	t.byMember[c.Member()] = g
-	heap.Push(&t.due, g)
+	addDeadline(&t.due, g)
 	for len(t.due) > most {
 		t.drop(t.due[0])
-	}
-}
-
-func (t *tombstones) remove(c change.Change) {
-	if g, found := t.of(c); found {
-		t.drop(g)
 	}
 }
 

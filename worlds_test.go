@@ -268,7 +268,7 @@ func TestAllReplicasComeToHoldTheSame(t *testing.T) {
 				held++
 			}
 			for e := s.list.recency.Front(); e != nil && e.Next() != nil; e = e.Next() {
-				if !e.Value.(*address).before(e.Next().Value.(*address)) {
+				if !addressBefore(e.Value.(*address), e.Next().Value.(*address)) {
 					t.Errorf("seed %d: store %d isn't in order", seed, i)
 				}
 			}

@@ -835,10 +835,12 @@ func TestRestoringTakesTimeInProportion(t *testing.T) {
 				if _, restored, _ := s.restore(changes, to, time.Minute/2); restored != n {
 					t.Errorf("got %d restored, want %d", restored, n)
 				}
-				for i, e := 0, s.list.recency.Front(); e != nil; i, e = i+1, e.Next() {
+				e := s.list.recency.Front()
+				for i := 0; i < n; i++ {
 					if ip := e.Value.(*address).ip; ip != numbered(n-i) {
-						t.Fatalf("%s is proved as number %d", ip, i)
+						t.Fatalf("%s was proved as number %d", ip, i)
 					}
+					e = e.Next()
 				}
 			}
 		}) / time.Duration(n)

@@ -3,6 +3,7 @@ package mtlsallowlist
 import (
 	"net/netip"
 	"sort"
+	"time"
 
 	"github.com/mtlsallowlist/mtlsallowlist/internal/change"
 	"github.com/mtlsallowlist/mtlsallowlist/internal/clocks"
@@ -145,12 +146,21 @@ func viewOf(s replica.State) *page.Replication {
 	return &page.Replication{Synced: s.Synced, Since: s.Since, Failure: s.Failure, Failures: s.Failures, Invalid: s.Invalid}
 }
 
+// readingPause is how long whoever reads many grants leaves the processor to requests after each portion. Without it a status page
+// of 10,000 grants that is read again and again doubles the 99th percentile of enforcers on two cores.
+const readingPause = time.Millisecond
+
 // claims returns what people see of the grants that hold at now, the one proved last first: those of an identity for an
 // address as one, of the certificate that was proved last.
 func (s *store) claims(now clocks.Reading) []page.Grant {
 	grants, _ := s.holding(now.Mono)
 	held := []grant{}
-	change.Portions(len(grants), func(first, last int) { held = append(held, s.copies(grants[first:last])...) })
+	change.Portions(len(grants), func(first, last int) {
+		if first > 0 {
+			time.Sleep(readingPause)
+		}
+		held = append(held, s.copies(grants[first:last])...)
+	})
 	sort.Slice(held, func(i, j int) bool {
 		if held[i].proved != held[j].proved {
 			return held[i].proved > held[j].proved

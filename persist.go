@@ -147,13 +147,6 @@ func (s *store) notSooner(at int64, now clocks.Reading) {
 	s.wall.NotBefore(time.UnixMilli(at), now)
 }
 
-// unsaved counts that the state file could not be written.
-func (s *store) unsaved() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.counts.unsaved++
-}
-
 // stateFileOf returns the file that keeps a store; nil if there is none.
 func stateFileOf(s *store) *statefile.File {
 	stores.mu.Lock()

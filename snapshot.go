@@ -100,6 +100,34 @@ func (c *counts) rejections(why string) *int {
 	return n
 }
 
+// admitted counts a request that was let in.
+func (s *store) admitted() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.counts.admitted++
+}
+
+// rejected counts a request that was rejected.
+func (s *store) rejected(why error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	*s.counts.rejections(why.Error())++
+}
+
+// rejections returns the count of requests rejected for a reason, which the store's lock guards.
+func (s *store) rejections(why error) *int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.counts.rejections(why.Error())
+}
+
+// unsaved counts that the state file could not be written.
+func (s *store) unsaved() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.counts.unsaved++
+}
+
 // figures returns what the store holds and has counted at now.
 func (s *store) figures(now clocks.Reading) page.Figures {
 	f := s.ownFigures(now)

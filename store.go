@@ -275,27 +275,6 @@ func (s *store) revokeGrants(grants []*grant, now clocks.Moment) []*grant {
 	return revoked
 }
 
-// admitted counts a request that was let in.
-func (s *store) admitted() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.counts.admitted++
-}
-
-// rejected counts a request that was rejected.
-func (s *store) rejected(why error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	*s.counts.rejections(why.Error())++
-}
-
-// rejections returns the count of requests rejected for a reason, which the store's lock guards.
-func (s *store) rejections(why error) *int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.counts.rejections(why.Error())
-}
-
 // learnBy makes known how a learner learns. What came from elsewhere before there was any has to fit, too.
 func (s *store) learnBy(terms terms, now clocks.Reading) {
 	s.mu.Lock()

@@ -94,7 +94,7 @@ func grant(t *testing.T, ip string, learned, proved time.Time, leaf lab.Leaf) st
 		names = append(names, "email:"+address)
 	}
 	for i, name := range names {
-		names[i] = url.QueryEscape(name)
+		names[i] = url.PathEscape(name)
 	}
 	at := proved.UnixMilli()
 	return fmt.Sprintf("%s %s -%s %d %d g %d %d 0%s %s", ip, names[0], fingerprint(certificate), at, proved.Add(24*time.Hour).UnixMilli(),

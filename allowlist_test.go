@@ -783,6 +783,21 @@ func TestARevocationCountsWhateverItsStamp(t *testing.T) {
 	}
 }
 
+// TestGrantsFromTheFuture are invalid from the millisecond on that is beyond what replicas' clocks may differ by.
+func TestGrantsFromTheFuture(t *testing.T) {
+	for _, row := range []struct {
+		stamp, proved int64 // after now
+		valid         bool
+	}{{0, 0, true}, {change.MaxAhead, change.MaxAhead, true}, {change.MaxAhead + 1, 0, false}, {0, change.MaxAhead + 1, false}} {
+		l := newAllowlist()
+		now := l.At(time.Second)
+		c := change.Change{Kind: change.Granted, IP: home, Identity: cnA, Learned: now, Stamp: now + row.stamp, Proved: now + row.proved, Expires: now + row.proved + 1000}
+		if _, valid := merge(l, c, noTerms, time.Second); valid != row.valid || valid != (len(l.due) == 1) {
+			t.Errorf("stamped %d ms and proved %d ms after now: valid is %t, and there are %d grants", row.stamp, row.proved, valid, len(l.due))
+		}
+	}
+}
+
 // fastest returns the least of several times that something takes.
 func fastest(prepare func() func()) time.Duration {
 	least := time.Hour

@@ -179,3 +179,17 @@ func checkCanonical(t *testing.T, addr netip.Addr, err error) {
 		t.Errorf("%s is not in its own prefix", addr)
 	}
 }
+
+func TestIsUnicast(t *testing.T) {
+	for text, want := range map[string]bool{
+		"203.0.113.7": true, "127.0.0.1": true, "169.254.1.1": true, "255.255.255.255": true, "::1": true, "fe80::1": true, "2001:db8::1": true,
+		"0.0.0.0": false, "::": false, "224.0.0.1": false, "ff02::1": false, "ff05::1": false,
+	} {
+		if got := IsUnicast(netip.MustParseAddr(text)); got != want {
+			t.Errorf("%s: got %t", text, got)
+		}
+	}
+	if IsUnicast(netip.Addr{}) {
+		t.Error("no address counts as one")
+	}
+}

@@ -53,7 +53,7 @@ type terms struct {
 // noTerms are those of a store without a learner.
 var noTerms = terms{limits: limits{ttl: option.MaxDuration, maxIPs: maxShared}, allowPrivate: true}
 
-// What each change passes are functions, not methods: Yaegi 0.16 takes five times as long to call a method.
+// What each change passes are functions or method expressions: Yaegi 0.16 takes five times as long to call a method.
 
 // An allowlist is a bounded set of grants and tombstones. It is not safe for concurrent use, and takes the time from its
 // caller. A grant lets nobody in from the moment it expires. It is removed later, with a change or a look at all grants.
@@ -92,7 +92,7 @@ func (l *allowlist) find(ip netip.Prefix, who identity.Patterns, now clocks.Mome
 }
 
 // grantOf returns the grant of an identity, by the same certificate, for ip; nil if there is none.
-func (l *allowlist) grantOf(ip netip.Prefix, id identity.Identity) *grant {
+func grantOf(l *allowlist, ip netip.Prefix, id identity.Identity) *grant {
 	a := l.addresses[ip]
 	if a == nil {
 		return nil

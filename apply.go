@@ -47,7 +47,7 @@ func (l *allowlist) prove(ip netip.Prefix, id identity.Identity, limits limits, 
 	if o.made {
 		o.first, o.newer = l.precedence(ip, id, now)
 	}
-	g := put(l, c, held, now, now+limits.ttl, limits) // to the nanosecond, here
+	g := put(l, c, held, now, now+limits.ttl, limits) // now, and not the millisecond that c has
 	moveToBack(l, g)
 	if o.made {
 		g.learned = now
@@ -60,7 +60,6 @@ func (l *allowlist) prove(ip netip.Prefix, id identity.Identity, limits limits, 
 	if !l.Shared {
 		return o
 	}
-	g.stamp = c.Stamp
 	for _, gone := range o.evicted {
 		if g.stamp <= gone.stamp {
 			g.stamp = gone.stamp + 1 // whichever clocks those went by
@@ -90,11 +89,7 @@ func (l *allowlist) precedence(ip netip.Prefix, id identity.Identity, now clocks
 // liveGrantOf returns the grant of an identity for ip that holds at now; nil if there is none. One that doesn't hold any more is
 // removed: enforcers know already that there is none.
 func liveGrantOf(l *allowlist, ip netip.Prefix, id identity.Identity, now clocks.Moment) *grant {
-	a := l.addresses[ip]
-	if a == nil {
-		return nil
-	}
-	g := a.grantOf(id)
+	g := grantOf(l, ip, id)
 	if g != nil && g.expires <= now {
 		l.remove(g)
 		return nil

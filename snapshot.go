@@ -72,7 +72,7 @@ func (l *allowlist) current(g *grant) *grant {
 	if g.expires != ended {
 		return g
 	}
-	return l.grantOf(g.address.ip, g.identity)
+	return grantOf(l, g.address.ip, g.identity)
 }
 
 // counts are how often things happened to a store since Traefik started. They are guarded by the store's lock.

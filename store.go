@@ -202,7 +202,7 @@ func (s *store) apply(changes []change.Change, from string, terms terms, now clo
 	applied := 0 // not a named result: used in an expression in a loop, Yaegi 0.16 has it begin as it was
 	refused := 0
 	news := false
-	heard := from != observerFile || s.isObservedLocked(from)
+	observed := from != observerFile || s.isObservedLocked(from)
 	for _, c := range changes {
 		o, valid := merge(s.list, c, terms, now)
 		if !valid {
@@ -212,7 +212,7 @@ func (s *store) apply(changes []change.Change, from string, terms terms, now clo
 		if o.ended != nil || o.buried {
 			s.handOnLocked(o.change, from)
 		}
-		if heard {
+		if observed {
 			s.changedLocked(o, from, now)
 		}
 		news = news || o.isNews()

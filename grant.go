@@ -145,7 +145,7 @@ type deadlines []*grant
 // addDeadline is heap.Push. Most are due last, and in place at once: a call of heap's takes long in Yaegi.
 func addDeadline(d *deadlines, g *grant) {
 	last := len(*d)
-	g.position = int32(last)
+	g.position = int32(last) //nolint:gosec // a store holds far fewer
 	*d = append(*d, g)
 	if last > 0 && g.due < (*d)[(last-1)/2].due {
 		heap.Fix(d, last)
@@ -157,8 +157,8 @@ func (d deadlines) Less(i, j int) bool { return d[i].due < d[j].due }
 
 func (d deadlines) Swap(i, j int) {
 	d[i], d[j] = d[j], d[i]
-	d[i].position = int32(i)
-	d[j].position = int32(j)
+	d[i].position = int32(i) //nolint:gosec // a store holds far fewer
+	d[j].position = int32(j) //nolint:gosec // likewise
 }
 
 func (d *deadlines) Push(x any) {

@@ -286,7 +286,7 @@ func TestWhichAnswersAreAProof(t *testing.T) {
 		{"401", "GET", status(401), 401, false},
 		{"404", "GET", status(404), 404, false},
 		{"404, then 200, which nobody sees", "GET", status(404, 200), 404, false},
-		{"404 with text", "GET", func(rw http.ResponseWriter, _ *http.Request) { http.Error(rw, "no such link", 404) }, 404, false},
+		{"404 with text", "GET", func(rw http.ResponseWriter, _ *http.Request) { http.Error(rw, "no such link", http.StatusNotFound) }, 404, false},
 		{"500", "GET", status(500), 500, false},
 		{"204 to OPTIONS, which many services answer on every path", "OPTIONS", status(204), 204, false},
 		{"200 to TRACE", "TRACE", status(200), 200, false},
@@ -924,7 +924,7 @@ type viewing struct {
 func newViewing() *viewing {
 	silent := slog.New(slog.NewTextHandler(io.Discard, nil))
 	s := settings{stores: []*store{newStore("x")}, proof: proof.Request, address: clientip.NewReader(0, clientip.NewSet(nil)), ipv6Subnet: 64, rejectStatusCode: 403}
-	return &viewing{page: newStatus(s, clocks.Clock{Now: func() time.Time { return t0 }, Since: func(t time.Time) time.Duration { return t0.Sub(t) }}, silent)}
+	return &viewing{page: newStatus(s, clocks.Clock{Now: func() time.Time { return t0 }, Since: t0.Sub}, silent)}
 }
 
 // shows fails unless all that the page tells of a store can be had.

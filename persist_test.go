@@ -294,11 +294,11 @@ func TestFilesThatAreNotOurs(t *testing.T) {
 	const foreign = "it isn't a state file of this plugin's: want a path where there is no file yet, or an empty one"
 	const head = "want the format and the store in the first line"
 	line := lineAt("203.0.113.7/32")
-	with := func(old, new string) string {
-		if !strings.Contains(line, old) {
-			t.Fatalf("%q lacks %q", line, old)
+	with := func(from, to string) string {
+		if !strings.Contains(line, from) {
+			t.Fatalf("%q lacks %q", line, from)
 		}
-		return strings.Replace(line, old, new, 1)
+		return strings.Replace(line, from, to, 1)
 	}
 	for _, row := range []struct {
 		name, content string
@@ -581,19 +581,19 @@ func TestAStoreHasOneFileAndAFileOneStore(t *testing.T) {
 	one, two := filepath.Join(folder, "one.json"), filepath.Join(folder, "two.json")
 	h := newHouse(t, map[string]Config{"first": {Mode: "learn", TTL: "1h", StateFile: one}})
 	first, live := h.cancel, context.Background()
-	make := func(name, store, path string) error {
+	build := func(name, store, path string) error {
 		config := &Config{Mode: "learn", TTL: "1h", Store: []string{h.store(store)}, StateFile: path}
 		handler, err := newHandler(live, http.NotFoundHandler(), config, name, h.clock(), h.logger)
 		h.handlers[name] = handler
 		return err
 	}
-	if err := make("again", "default", filepath.Join(folder, ".", "one.json")); err != nil {
+	if err := build("again", "default", filepath.Join(folder, ".", "one.json")); err != nil {
 		t.Errorf("the same file for the same store: %v", err)
 	}
-	if err := make("second", "default", two); err == nil || !strings.Contains(err.Error(), `middleware "second"`) || !strings.Contains(err.Error(), `for middleware "again"`) {
+	if err := build("second", "default", two); err == nil || !strings.Contains(err.Error(), `middleware "second"`) || !strings.Contains(err.Error(), `for middleware "again"`) {
 		t.Errorf("two files for one store: got %v", err)
 	}
-	if err := make("third", "other", one); err == nil || !strings.Contains(err.Error(), `middleware "third"`) || !strings.Contains(err.Error(), `for middleware "again"`) {
+	if err := build("third", "other", one); err == nil || !strings.Contains(err.Error(), `middleware "third"`) || !strings.Contains(err.Error(), `for middleware "again"`) {
 		t.Errorf("one file for two stores: got %v", err)
 	}
 	first()

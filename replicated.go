@@ -143,8 +143,8 @@ func (l replicationLog) Failed(err error) {
 }
 
 // Fault logs a fault in the plugin.
-func (l replicationLog) Fault(panic any) {
-	l.log.Error("a fault in the plugin", "panic", panic)
+func (l replicationLog) Fault(cause any) {
+	l.log.Error("a fault in the plugin", "panic", cause)
 }
 
 var _ replica.Store = replicated{}

@@ -151,7 +151,7 @@ func (s *store) changedLocked(o outcome, from string, now clocks.Moment) bool {
 	if g := o.grant; g != nil && g.expires != ended {
 		renewed := !o.made && now-clocks.Moment(g.saved)*time.Second < renewalInterval
 		if !renewed && from != observerFile {
-			g.saved = int32(now / time.Second)
+			g.saved = int32(now / time.Second) //nolint:gosec // seconds of a process: 68 years fit
 			major = true
 		}
 		if s.isObservedLocked(from) {

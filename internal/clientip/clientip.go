@@ -10,6 +10,7 @@ import (
 	"strings"
 )
 
+// ForwardedFor is the header in which proxies name the clients that they come from.
 const ForwardedFor = "X-Forwarded-For"
 
 var errNoAddress = errors.New("no usable client address")
@@ -78,6 +79,7 @@ func lastNotIn(header string, excluded *Set) string {
 	return ""
 }
 
+// ParseAddress reads an IP, and makes what is mapped or translated into IPv6 IPv4. It fails without one that can be a client's.
 func ParseAddress(text string) (netip.Addr, error) {
 	addr, err := netip.ParseAddr(text)
 	if err != nil {

@@ -15,6 +15,7 @@ type Set struct {
 	bits6    []int // the same for IPv6
 }
 
+// ErrTranslated is ParsePrefix's error about IPv4 prefixes that are written as IPv6.
 var ErrTranslated = errors.New("an address in 64:ff9b::/96 counts as the IPv4 address in it: want 0.0.0.0/0 or a longer prefix")
 
 // ParsePrefix reads a CIDR or an IP. What is mapped or translated into IPv6 becomes IPv4, host bits are dropped. All of the
@@ -46,6 +47,7 @@ func ParsePrefix(text string) (netip.Prefix, error) {
 	return netip.PrefixFrom(addr, bits).Masked(), nil
 }
 
+// NewSet returns the set of some prefixes, as ParsePrefix returns them.
 func NewSet(prefixes []netip.Prefix) *Set {
 	s := &Set{prefixes: map[netip.Prefix]bool{}}
 	lengths4, lengths6 := map[int]bool{}, map[int]bool{}
@@ -64,6 +66,7 @@ func NewSet(prefixes []netip.Prefix) *Set {
 	return s
 }
 
+// Len returns how many prefixes are in the set.
 func (s *Set) Len() int {
 	return len(s.prefixes)
 }

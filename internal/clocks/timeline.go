@@ -9,6 +9,7 @@ type Timeline struct {
 	Shared bool  // whether it goes by Redis's clock
 }
 
+// NewTimeline returns one that goes by the wall clock.
 func NewTimeline() Timeline {
 	return Timeline{Ahead: Epoch.UnixMilli()}
 }

@@ -33,6 +33,7 @@ type Identity struct {
 	Issued int64    // since when the leaf is valid, in Unix seconds; 0: unknown
 }
 
+// Name returns the canonical name.
 func (id Identity) Name() string {
 	return id.Names[0]
 }

@@ -120,7 +120,7 @@ func TestHugeAndHostileNames(t *testing.T) {
 		if id.Name() != "cn:"+cn {
 			t.Errorf("got %.80q, want the name as it is", id.Name())
 		}
-		if (pattern{Prefix: "cn:phone"}).match(id.Name()) {
+		if (Pattern{Prefix: "cn:phone"}).match(id.Name()) {
 			t.Errorf("%.80q matches cn:phone", cn)
 		}
 	}

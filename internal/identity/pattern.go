@@ -11,9 +11,9 @@ import (
 // kinds are those of an identity's names.
 var kinds = []string{"cn", "dns", "email", "uri", "sha256", "header"}
 
-// A pattern matches names of one kind: those that begin with prefix and end with suffix, or, unless it is
+// A Pattern matches names of one kind: those that begin with prefix and end with suffix, or, unless it is
 // open, the name that is prefix.
-type pattern struct {
+type Pattern struct {
 	Prefix string // begins with the kind
 	suffix string
 	open   bool // there was a "*"
@@ -22,10 +22,10 @@ type pattern struct {
 // ParsePattern reads "kind:value", where value may have a "*" for the rest at its end or its start.
 // Names are compared to the letter; but DNS names and fingerprints have no case (RFC 4343),
 // and a fingerprint may have the colons that openssl prints.
-func ParsePattern(text string) (pattern, error) {
+func ParsePattern(text string) (Pattern, error) {
 	kind, value, found := strings.Cut(text, ":")
 	if !found || !slices.Contains(kinds, kind) {
-		return pattern{}, fmt.Errorf(`want kind:value with one of the kinds %s, e.g. "cn:phone"`, strings.Join(kinds, ", "))
+		return Pattern{}, fmt.Errorf(`want kind:value with one of the kinds %s, e.g. "cn:phone"`, strings.Join(kinds, ", "))
 	}
 	switch kind {
 	case "dns":
@@ -33,14 +33,14 @@ func ParsePattern(text string) (pattern, error) {
 	case "sha256":
 		value = strings.ToLower(strings.ReplaceAll(value, ":", ""))
 		if !isFingerprintPattern(value) {
-			return pattern{}, errors.New(`want 64 hexadecimal digits after "sha256:", or fewer and a "*"`)
+			return Pattern{}, errors.New(`want 64 hexadecimal digits after "sha256:", or fewer and a "*"`)
 		}
 	}
 	before, after, open := strings.Cut(value, "*")
 	if value == "" || strings.Contains(after, "*") || (before != "" && after != "") {
-		return pattern{}, fmt.Errorf(`want a value after %q, with at most one "*", at its end or its start`, kind+":")
+		return Pattern{}, fmt.Errorf(`want a value after %q, with at most one "*", at its end or its start`, kind+":")
 	}
-	return pattern{Prefix: kind + ":" + before, suffix: after, open: open}, nil
+	return Pattern{Prefix: kind + ":" + before, suffix: after, open: open}, nil
 }
 
 func isFingerprintPattern(value string) bool {
@@ -53,7 +53,7 @@ func isFingerprintPattern(value string) bool {
 	return err == nil && len(value) <= 64 && (open || len(value) == 64)
 }
 
-func (p pattern) match(name string) bool {
+func (p Pattern) match(name string) bool {
 	if !p.open {
 		return name == p.Prefix
 	}
@@ -61,8 +61,9 @@ func (p pattern) match(name string) bool {
 }
 
 // Patterns match an identity if one of them matches one of its names; without any, they match everybody.
-type Patterns []pattern
+type Patterns []Pattern
 
+// Match reports whether they match an identity.
 func (p Patterns) Match(id Identity) bool {
 	if len(p) == 0 {
 		return true

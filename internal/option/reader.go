@@ -29,6 +29,7 @@ type Reader struct {
 	faults []error  // maxFaults, and one more for those after them
 }
 
+// New returns a Reader of a configuration that has these keys.
 func New(known []string) *Reader {
 	return &Reader{known: known}
 }
@@ -58,6 +59,7 @@ func (r *Reader) Refuse(key, why string) {
 	}
 }
 
+// Shortened returns what is shown of a text: its first 100 bytes.
 func Shortened(text string) string {
 	if len(text) > maxQuoted {
 		return text[:maxQuoted] + "…"
@@ -84,6 +86,7 @@ func (r *Reader) List(key string, texts []string, byDefault ...string) []string 
 	return trimmed
 }
 
+// Prefixes reads CIDRs and IPs.
 func (r *Reader) Prefixes(key string, texts []string) *clientip.Set {
 	prefixes := []netip.Prefix{}
 	for _, text := range r.List(key, texts) {
@@ -98,6 +101,7 @@ func (r *Reader) Prefixes(key string, texts []string) *clientip.Set {
 	return clientip.NewSet(prefixes)
 }
 
+// Number reads a whole number within bounds.
 func (r *Reader) Number(key, text string, byDefault, least, most int) int {
 	if text == "" {
 		return byDefault
@@ -109,6 +113,7 @@ func (r *Reader) Number(key, text string, byDefault, least, most int) int {
 	return n
 }
 
+// Flag reads a boolean as strconv.ParseBool does; none is false.
 func (r *Reader) Flag(key, text string) bool {
 	if text == "" {
 		return false
@@ -120,6 +125,7 @@ func (r *Reader) Flag(key, text string) bool {
 	return on
 }
 
+// Duration reads a positive duration of at most MaxDuration, as Traefik's own options are: "90s", or a number of seconds.
 func (r *Reader) Duration(key, text string, byDefault time.Duration) time.Duration {
 	if text == "" {
 		return byDefault

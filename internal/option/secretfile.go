@@ -12,9 +12,9 @@ import (
 // Whoever may write a middleware, in a namespace or by the labels of a container, also names the host that its password goes
 // to. So a middleware reaches no secrets of Traefik's but those that its operator has put here for the plugin.
 const (
-	SecretPrefix  = "MTLSALLOWLIST_" // of environment variables
+	SecretPrefix  = "MTLSALLOWLIST_" //nolint:gosec // no secret: what the names of environment variables begin with
 	secretsFolder = "/run/secrets"
-	secretsNamed  = "MTLSALLOWLIST_SECRETS" // the environment variable that names another folder
+	secretsNamed  = "MTLSALLOWLIST_SECRETS" //nolint:gosec // no secret: the environment variable that names another folder
 )
 
 // maxFile is the largest file that is read for an option, in bytes.

@@ -6,28 +6,28 @@ import (
 	"net/http"
 )
 
-// An answer passes a response on. If its status is 2xx, it calls a function before the client sees any of it.
+// An Answer passes a response on. If its status is 2xx, it calls a function before the client sees any of it.
 //
 // Yaegi shows Traefik no methods of it but those of http.ResponseWriter and http.Hijacker. So nobody can ask it to
 // flush, and it flushes whatever it passes on: streams need that, and the others bear it.
-type answer struct {
+type Answer struct {
 	rw        http.ResponseWriter
 	succeeded func()
 	begun     bool // the status is decided
 }
 
 // NewAnswer calls succeeded before it passes a status of 2xx on to rw.
-func NewAnswer(rw http.ResponseWriter, succeeded func()) *answer {
-	return &answer{rw: rw, succeeded: succeeded}
+func NewAnswer(rw http.ResponseWriter, succeeded func()) *Answer {
+	return &Answer{rw: rw, succeeded: succeeded}
 }
 
 // Header returns the header of the response.
-func (a *answer) Header() http.Header {
+func (a *Answer) Header() http.Header {
 	return a.rw.Header()
 }
 
 // WriteHeader passes a status on. Those below 200 come before the response's own, which a flush would make 200.
-func (a *answer) WriteHeader(status int) {
+func (a *Answer) WriteHeader(status int) {
 	if status >= 200 {
 		a.Begin(status)
 	}
@@ -38,7 +38,7 @@ func (a *answer) WriteHeader(status int) {
 }
 
 // Write passes data on.
-func (a *answer) Write(data []byte) (int, error) {
+func (a *Answer) Write(data []byte) (int, error) {
 	a.Begin(http.StatusOK)
 	n, err := a.rw.Write(data)
 	a.flush()
@@ -46,7 +46,7 @@ func (a *answer) Write(data []byte) (int, error) {
 }
 
 // Hijack hands over the connection, of a WebSocket, say; it fails where that is impossible, as with HTTP/2.
-func (a *answer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+func (a *Answer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, buffered, err := http.NewResponseController(a.rw).Hijack()
 	if err == nil {
 		a.begun = true
@@ -55,7 +55,7 @@ func (a *answer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 }
 
 // Begin takes the first status from 200 on for that of the response, as net/http does.
-func (a *answer) Begin(status int) {
+func (a *Answer) Begin(status int) {
 	if a.begun {
 		return
 	}
@@ -65,6 +65,6 @@ func (a *answer) Begin(status int) {
 	}
 }
 
-func (a *answer) flush() {
+func (a *Answer) flush() {
 	_ = http.NewResponseController(a.rw).Flush() // where there is nothing to flush, nothing waits
 }

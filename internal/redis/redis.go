@@ -29,6 +29,7 @@ const (
 	itemBytes     = 100
 )
 
+// What Do fails with, besides the errors of the connection.
 var (
 	ErrReply = errors.New("what answers doesn't speak Redis's protocol, or says too much")
 	ErrRedis = errors.New("redis") // begins what are Redis's own words
@@ -101,6 +102,7 @@ func NewConn(conn net.Conn, writeTimeout time.Duration) *Conn {
 	return &Conn{conn: conn, reader: bufio.NewReaderSize(conn, maxReplyLine), stop: func() bool { return true }, writes: writeTimeout}
 }
 
+// Shorter returns the shorter of two durations.
 func Shorter(a, b time.Duration) time.Duration {
 	if a < b {
 		return a
@@ -108,6 +110,7 @@ func Shorter(a, b time.Duration) time.Duration {
 	return b
 }
 
+// LogIn sends user and password and chooses the database, as far as options say so. Each answer may take as long as limit.
 func (c *Conn) LogIn(s *Options, limit time.Duration) error {
 	if s.Password != "" {
 		auth := []string{"AUTH", s.Password}
@@ -126,6 +129,7 @@ func (c *Conn) LogIn(s *Options, limit time.Duration) error {
 	return nil
 }
 
+// Close ends the connection.
 func (c *Conn) Close() {
 	c.stop()
 	_ = c.conn.Close() // nothing is lost: what was not answered counts as not done

@@ -90,7 +90,8 @@ func TestWhatIsNotRedisIsTurnedAway(t *testing.T) {
 		_, err := conn.Do(200*time.Millisecond, "PING")
 		runtime.ReadMemStats(&after)
 		conn.Close()
-		if !errors.Is(err, row.want) && !(row.want == io.EOF && errors.Is(err, io.ErrUnexpectedEOF)) {
+		early := errors.Is(row.want, io.EOF) && errors.Is(err, io.ErrUnexpectedEOF)
+		if !errors.Is(err, row.want) && !early {
 			t.Errorf("%s: got %v, want %v", row.name, err, row.want)
 		}
 		if grown := after.TotalAlloc - before.TotalAlloc; grown > 4<<20 {

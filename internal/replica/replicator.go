@@ -56,7 +56,7 @@ type Log interface {
 	// Failed says why it isn't any more.
 	Failed(err error)
 	// Fault says that there is a fault in the plugin.
-	Fault(panic any)
+	Fault(cause any)
 }
 
 // A Replicator keeps one store in sync. It has two connections, each with a goroutine: one pulls, the other pushes. It is

@@ -134,10 +134,10 @@ func (r *record) Failed(err error) {
 	r.failed++
 }
 
-func (r *record) Fault(panic any) {
+func (r *record) Fault(cause any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.faults = append(r.faults, fmt.Sprint(panic))
+	r.faults = append(r.faults, fmt.Sprint(cause))
 }
 
 // counts returns how often it was told of either.

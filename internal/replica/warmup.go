@@ -30,12 +30,13 @@ func WarmUp(store Store, log Log, observe func(r *Replicator), learn func()) (*R
 	line := c.Line()
 	here, there := net.Pipe()
 	defer func() { _ = there.Close() }()
-	go io.Copy(io.Discard, there) // both are compiled: nothing of the plugin's runs beside this
-	go io.Copy(there, strings.NewReader("+OK\r\n+OK\r\n*2\r\n"+bulk("1700000000")+bulk("0")+
-		bulk("- 0 0-0 0\n"+line)+bulk("1700000000000")+
-		"*2\r\n"+bulk("1700000000")+bulk("0")+
-		"*1\r\n*2\r\n"+bulk("changes")+"*1\r\n*2\r\n"+bulk("1-0")+"*4\r\n"+bulk("c")+bulk(line)+bulk("n")+bulk("1")+
-		"*2\r\n"+bulk("id")+bulk("1")+bulk("1700000000000")))
+	go io.Copy(io.Discard, there) //nolint:errcheck // compiled, as is the next: nothing of the plugin's runs beside this
+	answers := strings.NewReader("+OK\r\n+OK\r\n*2\r\n" + bulk("1700000000") + bulk("0") +
+		bulk("- 0 0-0 0\n"+line) + bulk("1700000000000") +
+		"*2\r\n" + bulk("1700000000") + bulk("0") +
+		"*1\r\n*2\r\n" + bulk("changes") + "*1\r\n*2\r\n" + bulk("1-0") + "*4\r\n" + bulk("c") + bulk(line) + bulk("n") + bulk("1") +
+		"*2\r\n" + bulk("id") + bulk("1") + bulk("1700000000000"))
+	go io.Copy(there, answers) //nolint:errcheck // what is missing is noticed below
 	conn := redis.NewConn(here, time.Second)
 	attempt, _ := r.current()
 	failed := conn.LogIn(options, time.Second)

@@ -26,6 +26,7 @@ func Printable(text string) string {
 	return fmt.Sprintf("%s… (%d bytes)", strings.ReplaceAll(string(runes[:ShownRunes]), `\"`, `"`), len(text))
 }
 
+// Ago says how long something is past.
 func Ago(d time.Duration) string {
 	if d < time.Second {
 		return "just now"
@@ -48,6 +49,7 @@ func Span(d time.Duration) string {
 	return strings.TrimSuffix(Counted(hours/24, "day")+fmt.Sprintf(" %d h", hours%24), " 0 h")
 }
 
+// Counted says a number of things.
 func Counted(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun

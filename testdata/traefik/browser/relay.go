@@ -83,6 +83,6 @@ func (r *Relay) pass(client *net.TCPConn) {
 
 // copyTo copies up to src's end and says so to dst.
 func copyTo(dst, src *net.TCPConn) {
-	io.Copy(dst, src)
-	dst.CloseWrite()
+	_, _ = io.Copy(dst, src)
+	_ = dst.CloseWrite()
 }

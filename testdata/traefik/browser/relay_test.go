@@ -33,12 +33,12 @@ func TestRelay(t *testing.T) {
 	r := check.Must(StartRelay(listener.Addr().String(), "203.0.113.7"))(t)
 	client := check.Must(net.Dial("tcp", r.Addr()))(t).(*net.TCPConn)
 	server := check.Must(listener.Accept())(t)
-	io.WriteString(client, "hello")
-	client.CloseWrite()
+	_, _ = io.WriteString(client, "hello")
+	_ = client.CloseWrite()
 	if got := string(check.Must(io.ReadAll(server))(t)); got != "PROXY TCP4 203.0.113.7 127.0.0.1 40000 443\r\nhello" {
 		t.Errorf("the server got %q", got)
 	}
-	io.WriteString(server, "bye")
+	_, _ = io.WriteString(server, "bye")
 	server.Close()
 	if got := string(check.Must(io.ReadAll(client))(t)); got != "bye" {
 		t.Errorf("the client got %q", got)

@@ -79,7 +79,7 @@ func serve(t *testing.T) *site {
 			ClientCAs:    s.clients.Pool(),
 		},
 	}
-	go server.ServeTLS(&proxyproto.Listener{Listener: listener}, "", "") // ends with Close
+	go server.ServeTLS(&proxyproto.Listener{Listener: listener}, "", "") //nolint:errcheck // it ends with Close
 	t.Cleanup(func() { server.Close() })
 	return s
 }
@@ -110,7 +110,7 @@ func (s *site) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	if page.body != "" {
 		address, _, _ := net.SplitHostPort(req.RemoteAddr)
 		visitor := strings.NewReplacer("NAME", req.TLS.PeerCertificates[0].Subject.CommonName, "ADDRESS", address)
-		visitor.WriteString(rw, "<!doctype html><html lang=en><title>Site</title>"+page.body)
+		_, _ = visitor.WriteString(rw, "<!doctype html><html lang=en><title>Site</title>"+page.body)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 // Scheme is what a page is told of the colours its reader prefers, by the media feature prefers-color-scheme.
 type Scheme string
 
+// The schemes.
 const (
 	Light Scheme = "light"
 	Dark  Scheme = "dark"

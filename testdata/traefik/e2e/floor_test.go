@@ -22,7 +22,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// These tests attack Traefik itself: they say why the readme asks for its version. In an older one they fail.
+// These tests attack Traefik itself: they say why docs/security.md asks for its version. In an older one they fail.
 
 // dial connects to Traefik's websecure, or to a service where target is given, for as long as the test runs.
 func dial(t *testing.T, target, from, host string, protocol string) net.Conn {
@@ -51,7 +51,7 @@ type recorder struct {
 }
 
 func (r *recorder) ServeHTTP(_ http.ResponseWriter, req *http.Request) {
-	io.Copy(io.Discard, req.Body) // trailers come after it
+	_, _ = io.Copy(io.Discard, req.Body) // trailers come after it
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.paths = append(r.paths, req.URL.Path)
@@ -99,7 +99,7 @@ func startTunnel(t *testing.T) *recorder {
 			return
 		}
 		defer conn.Close()
-		io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
+		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
 		(&http2.Server{}).ServeConn(conn, &http2.ServeConnOpts{Handler: r})
 	}))
 	t.Cleanup(r.Close)
@@ -241,7 +241,7 @@ func askHTTP2(t *testing.T, conn net.Conn, host, target string) int {
 		switch frame := frame.(type) {
 		case *http2.MetaHeadersFrame:
 			var status int
-			fmt.Sscan(frame.PseudoValue("status"), &status)
+			_, _ = fmt.Sscan(frame.PseudoValue("status"), &status)
 			return status
 		case *http2.RSTStreamFrame, *http2.GoAwayFrame:
 			return http.StatusBadRequest

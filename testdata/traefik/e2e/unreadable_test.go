@@ -37,7 +37,9 @@ func TestAFileThatCantBeReadIsMovedAside(t *testing.T) {
 		{"half of the first line", func(whole string) string { return whole[:30] }},
 		{"zeros in the second line", func(whole string) string { return whole[:len(whole)/2] + strings.Repeat("\x00", len(whole)) + "\n" }},
 		{"half a line before a whole one", func(whole string) string {
-			return whole[:strings.Index(whole, " g ")] + "\n" + whole[strings.Index(whole, "\n")+1:]
+			half, _, _ := strings.Cut(whole, " g ")
+			_, rest, _ := strings.Cut(whole, "\n")
+			return half + "\n" + rest
 		}},
 		{"the file twice", func(whole string) string { return whole + whole }},
 		{"a new file over a longer one", func(whole string) string { return whole + whole[len(whole)/2:] }},

@@ -268,7 +268,7 @@ func (c cluster) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	rw.Header().Set("Content-Type", "application/json")
 	if req.URL.Query().Has("sendInitialEvents") { // a newer way to list, which API servers may refuse
 		rw.WriteHeader(http.StatusUnprocessableEntity)
-		json.NewEncoder(rw).Encode(map[string]any{"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Invalid", "code": 422})
+		_ = json.NewEncoder(rw).Encode(map[string]any{"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Invalid", "code": 422})
 		return
 	}
 	if req.URL.Query().Has("watch") {
@@ -286,5 +286,5 @@ func (c cluster) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 			items = append(items, item)
 		}
 	}
-	json.NewEncoder(rw).Encode(map[string]any{"metadata": map[string]any{"resourceVersion": "1"}, "items": items})
+	_ = json.NewEncoder(rw).Encode(map[string]any{"metadata": map[string]any{"resourceVersion": "1"}, "items": items})
 }

@@ -38,7 +38,7 @@ func StartBackend(name string) (*Backend, error) {
 	mux.HandleFunc("/stream", b.stream)
 	mux.HandleFunc("/next", b.release)
 	b.server = &http.Server{Handler: b.count(mux)}
-	go b.server.Serve(listener) // ends with Close
+	go b.server.Serve(listener) //nolint:errcheck // it ends with Close
 	return b, nil
 }
 
@@ -75,9 +75,9 @@ func (b *Backend) count(next http.Handler) http.Handler {
 func (b *Backend) echo(rw http.ResponseWriter, req *http.Request) {
 	rw.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	fmt.Fprintf(rw, "%s: %s %s %s\r\n", b.name, req.Method, req.Host, req.URL.Path)
-	req.Header.Write(rw)
-	io.WriteString(rw, "\r\n")
-	io.Copy(rw, req.Body)
+	_ = req.Header.Write(rw)
+	_, _ = io.WriteString(rw, "\r\n")
+	_, _ = io.Copy(rw, req.Body)
 }
 
 func (b *Backend) webSocket(rw http.ResponseWriter, req *http.Request) {

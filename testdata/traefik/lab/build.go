@@ -85,7 +85,7 @@ func build(ctx context.Context, progress io.Writer, output string, s source) (st
 	if _, err := lock.TryLockContext(ctx, 100*time.Millisecond); err != nil {
 		return "", fmt.Errorf("waiting for another build of %s: %w", s.name, err)
 	}
-	defer lock.Unlock()
+	defer lock.Unlock() //nolint:errcheck // it ends with the process anyway
 
 	if s.first != "" {
 		cmd := exec.CommandContext(ctx, tool, "run", ".")

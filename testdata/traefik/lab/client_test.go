@@ -109,7 +109,7 @@ func TestWebSocket(t *testing.T) {
 		conn.Close()
 	}
 	_, response, err := r.plain(stranger).WebSocket(t.Context(), "ws://"+host+"/ws", nil)
-	if err == nil || response == nil || response.StatusCode != 403 {
+	if err == nil || response == nil || response.StatusCode != http.StatusForbidden {
 		t.Errorf("stranger: got %v %v, want 403", response, err)
 	}
 }
@@ -121,7 +121,7 @@ func TestStreamPasses(t *testing.T) {
 		if client.options.HTTP2 {
 			url = "https://" + host + "/stream?paced"
 		}
-		response := check.Must(client.Open(check.Must(http.NewRequestWithContext(t.Context(), "GET", url, nil))(t)))(t)
+		response := check.Must(client.Open(check.Must(http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil))(t)))(t)
 		defer response.Body.Close()
 		chunks := bufio.NewScanner(response.Body)
 		for chunk := range 5 {

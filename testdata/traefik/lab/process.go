@@ -58,7 +58,7 @@ func (p *process) await(ctx context.Context, generation int) error {
 	defer context.AfterFunc(p.alive, func() { cancel(errEnded) })()
 	_, err := p.marks.Wait(ctx, markerRouter(generation)+"@file")
 	if errors.Is(err, errEnded) {
-		return fmt.Errorf("%w: %v", errEnded, p.exit)
+		return fmt.Errorf("%w: %w", errEnded, p.exit)
 	}
 	if err != nil {
 		return fmt.Errorf("Traefik has not applied its dynamic configuration: %w", err)
@@ -72,7 +72,7 @@ func (p *process) stop(ctx context.Context) error {
 		if p.asked {
 			return nil
 		}
-		return fmt.Errorf("%w: %v", errEnded, p.exit)
+		return fmt.Errorf("%w: %w", errEnded, p.exit)
 	}
 	p.asked = true
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {

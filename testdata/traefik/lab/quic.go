@@ -112,7 +112,7 @@ func (c *QUIC) State() quic.ConnectionState { return c.conn.ConnectionState() }
 // Close ends the connection and its sockets.
 func (c *QUIC) Close() {
 	if c.conn != nil {
-		c.conn.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeNoError), "")
+		_ = c.conn.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeNoError), "")
 	}
 	c.close()
 	for _, socket := range c.sockets {

@@ -102,9 +102,9 @@ func TestRestartKeepsPortsAndConfiguration(t *testing.T) {
 
 func TestStart(t *testing.T) {
 	t.Run("fails at once when Traefik does not start", func(t *testing.T) {
-		static := map[string]any{"entryPoints": map[string]any{"web": map[string]any{"adress": ":0"}}}
+		static := map[string]any{"entryPoints": map[string]any{"web": map[string]any{"addrezz": ":0"}}}
 		_, err := Start(t.Context(), Options{Binary: check.Must(binary())(t), Dir: t.TempDir(), Plugins: map[string]string{}, Static: static})
-		if !errors.Is(err, errEnded) || !strings.Contains(err.Error(), "adress") {
+		if !errors.Is(err, errEnded) || !strings.Contains(err.Error(), "addrezz") {
 			t.Errorf("got %v, want %v and the key", err, errEnded)
 		}
 	})

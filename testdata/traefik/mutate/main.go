@@ -30,8 +30,8 @@ func main() {
 	again := flag.Bool("again", false, "also run what has been run before")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	ok, err := mutate(ctx, *root, *explained, *cached, *files, *change, *again)
+	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "mutate:", err)
 	}

@@ -75,11 +75,12 @@ func (f *finder) cases(body *ast.BlockStmt, conditions bool) {
 		}
 		for i, value := range clause.List {
 			from, to := value.Pos(), value.End()
-			if len(clause.List) == 1 {
-				break
-			} else if i == 0 {
+			switch {
+			case len(clause.List) == 1:
+				continue
+			case i == 0:
 				to = clause.List[1].Pos()
-			} else {
+			default:
 				from = clause.List[i-1].End()
 			}
 			f.change(from, to, "", "drop case "+brief(f.node(value)))

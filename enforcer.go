@@ -184,9 +184,12 @@ func (r *rejecter) handler() http.Handler {
 	})
 }
 
-// reject rejects, counts it, and prints why, which Traefik shows at its DEBUG level.
+// reject rejects, counts it, and prints why, which Traefik shows at its DEBUG level. The warm-up's middleware has no name, and
+// prints nothing: nobody was there.
 func (r *rejecter) reject(rw http.ResponseWriter, req *http.Request, why error) {
 	r.store.rejected(why)
-	fmt.Printf("mtlsallowlist: %s rejected %s: %s\n", r.middleware, req.RemoteAddr, why.Error())
+	if r.middleware != "" {
+		fmt.Printf("mtlsallowlist: %s rejected %s: %s\n", r.middleware, req.RemoteAddr, why.Error())
+	}
 	http.Error(rw, r.text, r.status)
 }

@@ -307,7 +307,7 @@ func TestRoomThatCanNotBeMadeIsToldOnce(t *testing.T) {
 	eventually(t, "room is made", func() bool { return redis.CLI("HLEN", grantsKey) == "1" })
 }
 
-// TestRevokingDuringAPartitionMissesWhatOnlyTheOtherSideKnows is about a limit that the readme tells: whoever revokes an
+// TestRevokingDuringAPartitionMissesWhatOnlyTheOtherSideKnows is about a limit that docs/replicas.md tells: whoever revokes an
 // identity while the replicas aren't in step, which the status page shows, has to do it again when they are.
 func TestRevokingDuringAPartitionMissesWhatOnlyTheOtherSideKnows(t *testing.T) {
 	redis := redistest.Start(t)

@@ -35,7 +35,6 @@ func init() {
 	})
 	anybody, _ := identity.ParsePattern("sha256:*")
 	s := settings{
-		name:             "warm-up (no real request)",
 		proof:            proof.Certificate,
 		stores:           []*store{newStore("warm-up")},
 		identities:       identity.Patterns{anybody},

@@ -7,7 +7,7 @@ import (
 
 // Why an address may not be learned.
 var (
-	errPrivate = errors.New("private address: everybody behind the same gateway has it; see ipStrategy, PROXY protocol and allowPrivate")
+	errPrivate = errors.New("private address: for your own network use sourceRange; a gateway hides who comes: see ipStrategy, PROXY protocol and allowPrivate")
 	errTeredo  = errors.New("shared address: all clients of a Teredo server have the same subnet")
 )
 

@@ -131,7 +131,7 @@ func viewOf(req Request, viewer Viewer, stores []Store) view {
 	default:
 		v.Viewer = viewerView{IP: wording.ShortPrefix(viewer.IP.String()), Admitted: viewer.Admitted}
 		if !viewer.Admitted && !clientip.IsPublic(viewer.IP.Addr()) {
-			v.Viewer.Hint = "It is a private address, as of a gateway: it isn't learned unless allowPrivate is set."
+			v.Viewer.Hint = "It is a private address, which isn't learned. For your own network use sourceRange; if it is a gateway's, see ipStrategy and the PROXY protocol."
 		}
 	}
 	page, err := strconv.Atoi(req.Query.Get("page"))

@@ -13,7 +13,7 @@ import (
 	"github.com/mtlsallowlist/mtlsallowlist/internal/redis/redistest"
 )
 
-// TestWhatAStoreTakesInRedis is about the figures in the readme.
+// TestWhatAStoreTakesInRedis is about the figures in docs/replicas.md.
 func TestWhatAStoreTakesInRedis(t *testing.T) {
 	s := redistest.Start(t)
 	r := newNode(t, "sized", optionsFor(s.Address))

@@ -134,7 +134,7 @@ func TestAWrongAnswerFailsTheRun(t *testing.T) {
 	}
 }
 
-func TestReadmeTable(t *testing.T) {
+func TestLimitsTable(t *testing.T) {
 	judged := []judgement{
 		{"hit", "2.10 (2.00–2.20)", limit{bound: 3, aim: 2.3}, true},
 		{"requests", "0.90 (0.80–1.00)", limit{bound: 0.93, atLeast: true}, false},
@@ -144,7 +144,7 @@ func TestReadmeTable(t *testing.T) {
 		"| -------- | ---------------: | ------------: |\n" +
 		"| hit      | 2.10 (2.00–2.20) | ≤ 3 (aim 2.3) |\n" +
 		"| requests | 0.90 (0.80–1.00) |   ≥ 0.93 over |\n"
-	if got := readmeTable("a machine", judged); got != table {
+	if got := limitsTable("a machine", judged); got != table {
 		t.Errorf("got\n%s, want\n%s", got, table)
 	}
 	for _, row := range []struct{ text, want string }{
@@ -185,14 +185,14 @@ func TestFigures(t *testing.T) {
 
 func TestRunRefuses(t *testing.T) {
 	for _, row := range []struct {
-		only, readme, want string
+		only, into, want string
 	}{
-		{"", "readme.md", "-readme wants a whole run"},
+		{"", "speed.md", "-into wants a whole run"},
 		{"memory,memroy", "", `no part "memroy"`},
 	} {
-		err := run(t.Context(), io.Discard, io.Discard, quickly, row.only, row.readme)
+		err := run(t.Context(), io.Discard, io.Discard, quickly, row.only, row.into)
 		if err == nil || !strings.HasPrefix(err.Error(), row.want) {
-			t.Errorf("%q %q: got %v, want %s", row.only, row.readme, err, row.want)
+			t.Errorf("%q %q: got %v, want %s", row.only, row.into, err, row.want)
 		}
 	}
 }

@@ -25,7 +25,7 @@ func measureEndurance(ctx context.Context, b *bench) (err error) {
 			err = closing
 		}
 	}()
-	if err := askOnce(ctx, t.proving(learning, friend, ok)); err != nil {
+	if err := askOnce(ctx, t.proving(friend)); err != nil {
 		return err
 	}
 	load, err := b.enduranceLoad(ctx, t)
@@ -97,8 +97,8 @@ func (b *bench) enduranceLoad(ctx context.Context, t *testbed) (loadGenerator, e
 	var load loadGenerator
 	for i := range b.connections {
 		to := []address{
-			t.proving(learning, friend, ok), t.secure(enforcing, friend, ok),
-			t.proving(learning, friend, ok), t.plain(longRange, friend, ok),
+			t.proving(friend), t.secure(enforcing, friend, ok),
+			t.proving(friend), t.plain(longRange, friend, ok),
 		}[i%4]
 		c, err := connect(ctx, to)
 		if err != nil {
@@ -126,7 +126,7 @@ func (b *bench) reload(ctx context.Context, t *testbed, load loadGenerator, numb
 		return fmt.Errorf("reload %d: %w", number, err)
 	}
 	newcomer := ipv4(number).String()
-	if err := askOnce(ctx, t.proving(learning, newcomer, ok)); err != nil {
+	if err := askOnce(ctx, t.proving(newcomer)); err != nil {
 		return err
 	}
 	if err := askOnce(ctx, t.secure(enforcing, newcomer, ok)); err != nil {

@@ -23,20 +23,21 @@ import (
 func main() {
 	quick := flag.Bool("quick", false, "measure little and fast, to see that everything works")
 	only := flag.String("only", "", "comma-separated `parts` of "+strings.Join(partNames(), ", ")+"; default all")
-	readme := flag.String("readme", "", "also write the table of limits into this `file`, between its bench marks")
+	into := flag.String("into", "", "also write the table of limits into this `file`, between its bench marks")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	defer stop()
 	scale := whole
 	if *quick {
 		scale = quickly
 	}
-	err := run(ctx, os.Stdout, os.Stderr, scale, *only, *readme)
+	err := run(ctx, os.Stdout, os.Stderr, scale, *only, *into)
+	interrupted := ctx.Err() != nil
+	stop()
 	if err == nil {
 		return
 	}
 	fmt.Fprintln(os.Stderr, "bench:", err)
-	if ctx.Err() != nil {
+	if interrupted {
 		os.Exit(130)
 	}
 	os.Exit(1)
@@ -77,9 +78,9 @@ type bench struct {
 }
 
 // run measures the parts that only names, or all, and prints them to out, and to log what goes on.
-func run(ctx context.Context, out, log io.Writer, s scale, only, readme string) error {
-	if readme != "" && (only != "" || s.name != whole.name) {
-		return errors.New("-readme wants a whole run, without -quick and -only")
+func run(ctx context.Context, out, log io.Writer, s scale, only, into string) error {
+	if into != "" && (only != "" || s.name != whole.name) {
+		return errors.New("-into wants a whole run, without -quick and -only")
 	}
 	chosen, err := choose(only)
 	if err != nil {
@@ -101,8 +102,8 @@ func run(ctx context.Context, out, log io.Writer, s scale, only, readme string) 
 		}
 	}
 	b.conclude()
-	if readme != "" {
-		return writeReadme(readme, machine, b.judged)
+	if into != "" {
+		return writeTable(into, machine, b.judged)
 	}
 	return nil
 }

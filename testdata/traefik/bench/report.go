@@ -128,20 +128,20 @@ func markdown(rows [][]string) string {
 	return text.String()
 }
 
-// writeReadme replaces what stands between the marks of file by the machine and what was judged there.
-func writeReadme(file, machine string, judged []judgement) error {
+// writeTable replaces what stands between the marks of file by the machine and what was judged there.
+func writeTable(file, machine string, judged []judgement) error {
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return err
 	}
-	text, err := replaceBetweenMarks(string(data), readmeTable(machine, judged))
+	text, err := replaceBetweenMarks(string(data), limitsTable(machine, judged))
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
 	return os.WriteFile(file, []byte(text), 0o644)
 }
 
-func readmeTable(machine string, judged []judgement) string {
+func limitsTable(machine string, judged []judgement) string {
 	rows := [][]string{{"what", "measured", "limit"}}
 	for _, j := range judged {
 		limit := j.limit.String()

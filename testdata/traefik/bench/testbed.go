@@ -137,8 +137,8 @@ func (t *testbed) secure(host, from string, want int) address {
 	return address{target: t.traefik.Addr("websecure"), host: host + "." + domain, from: from, want: want, tls: config}
 }
 
-func (t *testbed) proving(host, from string, want int) address {
-	a := t.secure(host, from, want)
+func (t *testbed) proving(from string) address {
+	a := t.secure(learning, from, ok)
 	a.tls.Certificates = []tls.Certificate{t.phone}
 	return a
 }

@@ -68,7 +68,7 @@ func measureTraefik(ctx context.Context, b *bench) (err error) {
 			return err
 		}
 	}
-	if err := askOnce(ctx, t.proving(learning, friend, ok)); err != nil {
+	if err := askOnce(ctx, t.proving(friend)); err != nil {
 		return err
 	}
 	for _, v := range variants {
@@ -181,7 +181,7 @@ func measureLatency(ctx context.Context, b *bench) (err error) {
 		if err := askOnce(ctx, t.secure(enforcing, from, forbidden)); err != nil {
 			return err
 		}
-		if err := askOnce(ctx, t.proving(learning, from, ok)); err != nil {
+		if err := askOnce(ctx, t.proving(from)); err != nil {
 			return err
 		}
 		start := time.Now()

@@ -21,7 +21,7 @@ func TestEveryStepComesOutAndEveryCurlLineWorks(t *testing.T) {
 		checkCommands(t, h)
 		return nil
 	})
-	if err != nil || !visited || !strings.HasSuffix(output, "\n ✓ 23 of 23 steps came out as they should\n") {
+	if err != nil || !visited || !strings.HasSuffix(output, "\n ✓ 25 of 25 steps came out as they should\n") {
 		t.Fatalf("got %v and\n%s", err, output)
 	}
 	for line := range strings.Lines(output) {
@@ -63,10 +63,10 @@ func TestABrokenHouseholdIsNoticed(t *testing.T) {
 		spoil func(*service)
 		want  string
 	}{
-		{"no enforcer in front of Photos", 1, func(s *service) { s.guard = nil }, "only 16 of 23"},
-		{"Files open to Bob", 2, func(s *service) { s.guard = map[string]any{"mode": "enforce"} }, "only 22 of 23"},
-		{"the ttl doesn't change", 0, func(s *service) { s.guard["ttl"] = "24h" }, "only 22 of 23"},
-		{"Home Assistant doesn't ask for a certificate", 0, func(s *service) { s.tls = "" }, "only 10 of 23"},
+		{"no enforcer in front of Photos", 1, func(s *service) { s.guard = nil }, "only 17 of 25"},
+		{"Files open to Bob", 2, func(s *service) { s.guard = map[string]any{"mode": "enforce"} }, "only 24 of 25"},
+		{"the ttl doesn't change", 0, func(s *service) { s.guard["ttl"] = "24h" }, "only 24 of 25"},
+		{"Home Assistant doesn't ask for a certificate", 0, func(s *service) { s.tls = "" }, "only 12 of 25"},
 	} {
 		broken := services()
 		row.spoil(&broken[row.which])
@@ -81,7 +81,11 @@ func TestABrokenHouseholdIsNoticed(t *testing.T) {
 }
 
 func TestAnInterruptEndsTraefik(t *testing.T) {
-	for when, want := range map[string]error{"\n4. ": errInterrupted, "visitors": nil} {
+	for _, row := range []struct {
+		when string
+		want error
+	}{{"\n4. ", errInterrupted}, {"visitors", nil}} {
+		when, want := row.when, row.want
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		h := check.Must(open(ctx, check.Must(lab.Build(ctx, os.Stderr))(t), t.TempDir(), services()))(t)

@@ -23,10 +23,10 @@ var errInterrupted = errors.New("interrupted")
 func main() {
 	// Whatever ends the demo, a terminal that is closed included, Traefik must not stay behind.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	defer stop()
 	// Otherwise the demo would end at once when nobody reads on, as in "make demo | head".
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	err := run(ctx)
+	stop()
 	if err == nil {
 		return
 	}
@@ -53,7 +53,7 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer leave()
+	defer leave() //nolint:errcheck // the folder is a temporary one
 	visitors := func(ctx context.Context, c *console, h *household) error {
 		if !isTerminal(os.Stdin) || !isTerminal(os.Stdout) {
 			return nil

@@ -172,5 +172,16 @@ func story() []visit {
 			why: "The time is up, and nobody has shown a certificate from there since. Only that starts the time anew; " +
 				"being let in doesn't.",
 		},
+		{
+			title: "Is anything open? A stranger asks each hidden host: Photos",
+			who:   "a stranger", from: strangers, host: "photos", want: forbidden,
+			why: "A router without its enforcer lets in everybody, and nothing complains. So ask your own hosts like this " +
+				"after every change: from outside, without a certificate (docs/checking.md).",
+		},
+		{
+			title: "And Files",
+			who:   "a stranger", from: strangers, host: "files", want: forbidden,
+			why: "Had it been 200, the service would have answered: its router would have no enforcer.",
+		},
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -116,7 +117,7 @@ func (c *catalog) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	case action == "download" && has:
 		rw.WriteHeader(http.StatusNotModified)
 	case action == "download":
-		rw.Write(archive)
+		_, _ = rw.Write(archive)
 	case !has:
 		http.Error(rw, "another archive", http.StatusNotFound)
 	}
@@ -257,6 +258,13 @@ func TestTheHashOfThePlugin(t *testing.T) {
 	kept := check.Must(os.ReadFile(d.archive()))(t)
 	if got := sumOf(kept); got != own {
 		t.Errorf("the archive that Traefik keeps has the sum %s, want %s", got, own)
+	}
+	for _, command := range documented(t, "docs/restarts.md", "sh") {
+		shell := exec.CommandContext(t.Context(), "sh", "-ec", command.Text)
+		shell.Dir = d.dir
+		if got := string(check.Must(shell.Output())(t)); !strings.HasPrefix(got, own+" ") {
+			t.Errorf("%s: got %s, want %s", command.Text, got, own)
+		}
 	}
 	begin("with a hash", own, other, works)
 	want("with a hash", download)

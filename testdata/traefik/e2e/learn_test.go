@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/config"
@@ -56,11 +57,9 @@ func TestManyClientsAtOnceAreToldApart(t *testing.T) {
 	done := make(chan string, 40)
 	for i := range 40 {
 		from := []string{"198.51.100.", "2001:db8:5:"}[i%2]
-		switch {
-		case i%2 == 0:
-			from += string(rune('1'+i/10)) + string(rune('0'+i%10))
-		default:
-			from += string(rune('1'+i/10)) + string(rune('0'+i%10)) + "::1"
+		from += string(rune('1'+i/10)) + string(rune('0'+i%10))
+		if i%2 == 1 {
+			from += "::1"
 		}
 		go func() {
 			proves := i < 20
@@ -126,6 +125,11 @@ func TestTheLearnedLineIsLoggedOnce(t *testing.T) {
 	line := []string{"msg=learned", "middleware=learn@file", "store=" + storeOf(t, "default"), " ip=203.0.113.7 ", "identity=cn:phone", "fingerprint=" + fingerprint(home.Phone), "serial=" + serial(home.Phone)}
 	if got := logged(t, "msg=learned", storeOf(t, "default")); got != 1 {
 		t.Errorf("got %d learned lines, want 1", got)
+	}
+	for _, logged := range home.traefik.Log().Lines() {
+		if strings.Contains(logged, "msg=learned") && strings.Contains(logged, "store="+storeOf(t, "default")+" ") {
+			isDocumented(t, "docs/status.md", logged)
+		}
 	}
 	if got := logged(t, line...); got != 1 {
 		t.Errorf("got %d lines with all of %q, want 1", got, line)

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"net"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -129,28 +128,10 @@ func TestBehindARelayThatHidesAddresses(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 			defer cancel()
 			line := check.Must(o.Log().Wait(ctx, `msg="not learned"`, " ip="+row.relay+" ", "identity=cn:phone"))(t)
-			inReadme(t, line)
+			isDocumented(t, "docs/proxies.md", line)
 			if got := o.learned(t); len(got) != 0 {
 				t.Errorf("got learned %v, want none", got)
 			}
 		})
 	}
-}
-
-// inReadme wants the readme to show what is the same in all lines of the log like this one: message and reason.
-func inReadme(t *testing.T, line string) {
-	t.Helper()
-	data := check.Must(os.ReadFile(filepath.Join("..", "..", "..", "readme.md")))(t)
-	_, message, _ := strings.Cut(line, "msg=")
-	message, _, _ = strings.Cut(message, " middleware=")
-	_, reason, found := strings.Cut(line, " reason=")
-	if !found {
-		t.Fatalf("no reason in %s", line)
-	}
-	for shown := range strings.Lines(string(data)) {
-		if strings.Contains(shown, "msg="+message+" ") && strings.Contains(shown, " reason="+reason) {
-			return
-		}
-	}
-	t.Errorf("the readme has no line with msg=%s … reason=%s", message, reason)
 }

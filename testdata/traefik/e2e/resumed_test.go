@@ -93,7 +93,7 @@ func TestAnAuthorityThatIsNoLongerTrusted(t *testing.T) {
 				t.Fatalf("while it is trusted: got %s, want 200", got)
 			}
 			trusting(t, h, "changing", home.CA)
-			if got := open(); got != "200" { // the readme says so
+			if got := open(); got != "200" { // docs/security.md says so
 				t.Errorf("on a connection that has stayed open: got %s, want 200", got)
 			}
 			v.bind = "127.0.0.3"

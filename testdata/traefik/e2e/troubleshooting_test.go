@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -17,80 +16,46 @@ import (
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/lab"
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/redis"
 	"github.com/traefik/traefik/v3/pkg/config/dynamic"
+	"go.yaml.in/yaml/v3"
 )
 
-// A symptom is an item of the readme's section on troubleshooting.
-type symptom struct {
-	name  string // what stands in bold
-	lines []string
-}
+const troubleshooting = "docs/troubleshooting.md"
 
-// symptoms reads the section, in which a line of the log is indented by six blanks.
-func symptoms(t *testing.T) []symptom {
-	t.Helper()
-	root := check.Must(lab.Root())(t)
-	text := check.Must(os.ReadFile(filepath.Join(root, "readme.md")))(t)
-	_, section, _ := strings.Cut(string(text), "\n## Troubleshooting\n")
-	section, _, _ = strings.Cut(section, "\n## ")
-	var found []symptom
-	for line := range strings.Lines(section) {
-		line = strings.TrimSuffix(line, "\n")
-		if item, is := strings.CutPrefix(line, "- **"); is {
-			name, _, _ := strings.Cut(item, "**")
-			found = append(found, symptom{name: strings.TrimSuffix(name, ".")})
-		}
-		if logged, is := strings.CutPrefix(line, "      "); is {
-			last := &found[len(found)-1]
-			last.lines = append(last.lines, logged)
-		}
-	}
-	return found
-}
-
-// pattern matches the lines that an excerpt is one of: … stands for anything.
-func pattern(excerpt string) *regexp.Regexp {
-	parts := strings.Split(excerpt, "…")
-	for i, part := range parts {
-		parts[i] = regexp.QuoteMeta(part)
-	}
-	return regexp.MustCompile(strings.Join(parts, ".*"))
-}
-
-// TestEveryLineOfTheReadmesTroubleshootingIsLogged brings about each symptom, and finds the readme's lines in the log.
-func TestEveryLineOfTheReadmesTroubleshootingIsLogged(t *testing.T) {
-	listed := symptoms(t)
-	for _, s := range listed {
-		t.Run(s.name, func(t *testing.T) {
-			cause := causes[s.name]
+// TestEveryLineOfTroubleshootingIsLogged brings about each symptom, and finds the document's lines in the log.
+func TestEveryLineOfTroubleshootingIsLogged(t *testing.T) {
+	listed := map[string]bool{}
+	for _, symptom := range documented(t, troubleshooting, "log") {
+		listed[symptom.Item] = true
+		t.Run(symptom.Item, func(t *testing.T) {
+			cause := causes[symptom.Item]
 			if cause == nil {
 				t.Fatalf("nobody brings it about")
 			}
-			if len(s.lines) == 0 {
-				t.Fatalf("the readme has no line for it")
-			}
 			before := len(home.traefik.Log().Lines())
 			others := cause(t)
-			for _, excerpt := range s.lines {
-				line := pattern(excerpt)
-				deadline := time.Now().Add(10 * time.Second)
-				for !slices.ContainsFunc(append(home.traefik.Log().Lines()[before:], others...), line.MatchString) {
-					if time.Now().After(deadline) {
-						t.Errorf("not logged: %s", excerpt)
-						break
+			defer func() {
+				for _, line := range append(home.traefik.Log().Lines()[before:], others...) {
+					if t.Failed() && (strings.Contains(line, "ERR") || strings.Contains(line, "msg=")) {
+						t.Log(line)
 					}
-					time.Sleep(10 * time.Millisecond)
 				}
+			}()
+			for excerpt := range strings.Lines(symptom.Text) {
+				line := logPattern(excerpt)
+				check.Eventually(t, "it is logged: "+excerpt, func() bool {
+					return slices.ContainsFunc(append(home.traefik.Log().Lines()[before:], others...), line.MatchString)
+				})
 			}
 		})
 	}
 	for name := range causes {
-		if !slices.ContainsFunc(listed, func(s symptom) bool { return s.name == name }) {
-			t.Errorf("not in the readme: %s", name)
+		if !listed[name] {
+			t.Errorf("not in %s: %s", troubleshooting, name)
 		}
 	}
 }
 
-// causes bring about what the readme tells of, by its words for it. They return the lines of other Traefiks than home's.
+// causes bring about what the document tells of, by its words for it. They return the lines of other Traefiks than home's.
 var causes = map[string]func(t *testing.T) []string{
 	"Hidden hosts reject everybody": func(t *testing.T) []string {
 		plain(nil, nil).live(t)
@@ -126,6 +91,8 @@ var causes = map[string]func(t *testing.T) []string{
 		refuses(t, &foreign, "tls: unknown certificate authority")
 		h.Routes[0].TLS = "mtsl"
 		h.live(t)
+		refuses(t, &home.Phone, "EOF")
+		live(t, verifiedBy(t, plain(nil, nil), "/nowhere/client-ca.crt"))
 		refuses(t, &home.Phone, "EOF")
 		return nil
 	},
@@ -207,6 +174,10 @@ var causes = map[string]func(t *testing.T) []string{
 		configuration.HTTP.Middlewares["enforce"] = config.Plugin("mtlsalowlist", options{"mode": "enforce"})
 		live(t, configuration)
 		fails(t)
+		configuration.HTTP.Middlewares["enforce"] = config.Plugin("mtlsallowlist", options{"mode": "enforce"})
+		configuration.HTTP.Middlewares["enforce"].Plugin["mtlsalowlist"] = map[string]any{"rejectStatusCode": "404"}
+		live(t, configuration)
+		fails(t)
 		return nil
 	},
 	"A router is missing from the dashboard": func(t *testing.T) []string {
@@ -235,10 +206,11 @@ var causes = map[string]func(t *testing.T) []string{
 	"All routers with the plugin answer 404": func(t *testing.T) []string {
 		local := map[string]any{"moduleName": "github.com/mtlsallowlist/mtlsallowlist"}
 		duplicate := map[string]any{"localPlugins": map[string]any{"mtlsallowlist": local, "other": local}}
-		lines := append(withoutPlugin(t, unreachable(t)), withoutPlugin(t, duplicate)...)
+		elsewhere := map[string]any{"localPlugins": map[string]any{"mtlsallowlist": local}}
+		lines := slices.Concat(withoutPlugin(t, unreachable(t), nowhere), withoutPlugin(t, duplicate, inPlace), withoutPlugin(t, elsewhere, nowhere))
 		startCatalog(t)
 		other := map[string]any{"moduleName": ownModule, "version": "v0.1.0", "hash": strings.Repeat("0", 64)}
-		return append(lines, withoutPlugin(t, map[string]any{"plugins": map[string]any{"mtlsallowlist": other}})...)
+		return append(lines, withoutPlugin(t, map[string]any{"plugins": map[string]any{"mtlsallowlist": other}}, nowhere)...)
 	},
 	"421 Misdirected Request": func(t *testing.T) []string {
 		configuration := withMTLS(t)
@@ -258,13 +230,16 @@ var causes = map[string]func(t *testing.T) []string{
 		return nil
 	},
 	"The state file": func(t *testing.T) []string {
-		plain(options{"stateFile": "/nowhere/state.json"}, nil).live(t)
-		walk(t, step{"203.0.113.7", &home.Phone, "ha", "404"})
 		folder := filepath.Join(t.TempDir(), "state")
+		path := filepath.Join(folder, "state.json")
+		plain(options{"stateFile": path}, nil).live(t)
+		walk(t, step{"203.0.113.7", &home.Phone, "ha", "404"})
 		if err := os.Mkdir(folder, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		path := filepath.Join(folder, "state.json")
+		walk(t, step{"203.0.113.7", &home.Phone, "ha", "404"}) // until an option changes
+		plain(options{"stateFile": path, "maxIPs": 9}, nil).live(t)
+		walk(t, step{"203.0.113.7", &home.Phone, "ha", "200"})
 		plain(options{"stateFile": path}, nil).live(t)
 		for _, contents := range []string{`{"letsencrypt":{}}`, `{"format": 2, "store": "x"}`} {
 			found(t, path, contents, false)
@@ -294,7 +269,33 @@ var causes = map[string]func(t *testing.T) []string{
 	},
 }
 
-// withMTLS is the plain household with TLS options named as in the readme.
+// TestAnEmptyTLSIsNone is about a router that answers 404 with nothing in the log.
+func TestAnEmptyTLSIsNone(t *testing.T) {
+	data := check.Must(yaml.Marshal(plain(nil, nil).dynamic(t)))(t)
+	for _, row := range []struct {
+		tls  any
+		want string
+	}{
+		{nil, "404"},
+		{map[string]any{}, "403"},
+	} {
+		var configuration map[string]any
+		if err := yaml.Unmarshal(data, &configuration); err != nil {
+			t.Fatal(err)
+		}
+		configuration["http"].(map[string]any)["routers"].(map[string]any)["photos1"].(map[string]any)["tls"] = row.tls
+		before := len(home.traefik.Log().Lines())
+		live(t, configuration)
+		walk(t, step{"203.0.113.7", nil, "photos", row.want})
+		for _, line := range home.traefik.Log().Lines()[before:] {
+			if strings.Contains(line, " ERR ") || strings.Contains(line, " WRN ") {
+				t.Errorf("with tls %v it is logged: %s", row.tls, line)
+			}
+		}
+	}
+}
+
+// withMTLS is the plain household with TLS options named as in the documents.
 func withMTLS(t *testing.T) *dynamic.Configuration {
 	configuration := plain(nil, nil).dynamic(t)
 	configuration.TLS.Options["mtls"] = configuration.TLS.Options["verified"]
@@ -330,17 +331,19 @@ func unreachable(t *testing.T) map[string]any {
 	return map[string]any{"plugins": map[string]any{"mtlsallowlist": plugin}}
 }
 
+// The local plugins of a Traefik.
+var (
+	inPlace map[string]string // nil: the plugin, where Traefik looks for it
+	nowhere = map[string]string{}
+)
+
 // startWith starts a Traefik of its own with a section experimental, and a household in which files is for everybody.
-func startWith(t *testing.T, experimental map[string]any) (*lab.Traefik, error) {
+func startWith(t *testing.T, experimental map[string]any, plugins map[string]string) (*lab.Traefik, error) {
 	t.Helper()
 	binary := check.Must(lab.Build(t.Context(), os.Stderr))(t)
 	h := plain(nil, nil)
 	h.Routes[2].Middleware = ""
 	dir := t.TempDir()
-	plugins := map[string]string{}
-	if experimental["localPlugins"] != nil {
-		plugins = nil // the plugin
-	}
 	experimental["abortOnPluginFailure"] = experimental["abortOnPluginFailure"] == true // the laboratory's default is true
 	return lab.Start(t.Context(), lab.Options{
 		Binary: binary, Dir: dir, Plugins: plugins, Dynamic: h.dynamic(t), Static: map[string]any{"experimental": experimental},
@@ -348,9 +351,9 @@ func startWith(t *testing.T, experimental map[string]any) (*lab.Traefik, error) 
 }
 
 // withoutPlugin runs a Traefik that can't load the plugin, and returns its log.
-func withoutPlugin(t *testing.T, experimental map[string]any) []string {
+func withoutPlugin(t *testing.T, experimental map[string]any, plugins map[string]string) []string {
 	t.Helper()
-	other := check.Must(startWith(t, experimental))(t)
+	other := check.Must(startWith(t, experimental, plugins))(t)
 	for host, want := range map[string]string{"ha": "404", "photos": "404", "files": "200"} {
 		c := keep(t, lab.ClientOptions{From: "203.0.113.7", Target: other.Addr("websecure"), TLS: tlsConfig(&home.Phone)})
 		if got := status(c, host); got != want {
@@ -366,7 +369,7 @@ func withoutPlugin(t *testing.T, experimental map[string]any) []string {
 func TestTraefikDoesNotStartWithoutThePluginIfToldSo(t *testing.T) {
 	experimental := unreachable(t)
 	experimental["abortOnPluginFailure"] = true
-	other, err := startWith(t, experimental)
+	other, err := startWith(t, experimental, nowhere)
 	if err == nil {
 		t.Errorf("it has started: %v", other.Stop(context.Background()))
 	} else if !strings.Contains(err.Error(), "failed to create plugin builder: ") || !strings.Contains(err.Error(), "unable to download plugin") {

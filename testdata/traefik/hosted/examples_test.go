@@ -58,14 +58,15 @@ var variants = map[string]exampleReader{
 	"redis in files":                       readRedisFile,
 }
 
-// certificateless learn by other proofs; how they behave is seen in the real Traefik.
-var certificateless = map[string]exampleReader{
+// walked learn by other proofs, or at the entry point; how they behave is seen in the real Traefik, by tests of e2e.
+var walked = map[string]exampleReader{
+	"entrypoint":  func(files fs.FS) (example, error) { return readFolder(files, "entrypoint") },
 	"login":       func(files fs.FS) (example, error) { return readBesideFile(files, "login") },
 	"share-links": func(files fs.FS) (example, error) { return readFolder(files, "share-links") },
 }
 
 func readerOf(name string) exampleReader {
-	for _, known := range []map[string]exampleReader{readers, variants, certificateless} {
+	for _, known := range []map[string]exampleReader{readers, variants, walked} {
 		if read, ok := known[name]; ok {
 			return read
 		}
@@ -91,12 +92,12 @@ func (r recorder) Open(name string) (fs.File, error) {
 
 func TestExamples(t *testing.T) {
 	files := recorder{examplesFolder(), map[string]bool{}}
-	for _, name := range slices.Concat(slices.Sorted(maps.Keys(readers)), slices.Sorted(maps.Keys(variants)), slices.Sorted(maps.Keys(certificateless))) {
+	for _, name := range slices.Concat(slices.Sorted(maps.Keys(readers)), slices.Sorted(maps.Keys(variants)), slices.Sorted(maps.Keys(walked))) {
 		t.Run(name, func(t *testing.T) {
 			e := check.Must(readerOf(name)(files))(t)
 			configuration := check.Must(verify(e))(t)
 			shared := shareByOwnRedis(t, configuration)
-			if certificateless[name] == nil {
+			if walked[name] == nil {
 				checkBehaviour(t, e, configuration)
 			}
 			if shared {
@@ -145,7 +146,7 @@ func verify(e example) (dynamic.Configuration, error) {
 	return configuration, checkRouters(e, configuration)
 }
 
-// checkStatic wants the plugin alone, under the name that the dynamic configurations use, and the settings that the readme
+// checkStatic wants the plugin alone, under the name that the dynamic configurations use, and the settings that docs/security.md
 // asks for.
 func checkStatic(e example) error {
 	e.static.SetEffectiveConfiguration()
@@ -249,8 +250,8 @@ func checkRouters(e example, configuration dynamic.Configuration) error {
 		router := configuration.HTTP.Routers[name]
 		options := pluginOf(configuration, name)
 		mode := fmt.Sprint(options["mode"])
-		if mode != "learn" && mode != "enforce" && mode != "status" {
-			fault("its middlewares are %v, got mode %q, want learn, enforce or status", router.Middlewares, mode)
+		if !slices.Contains([]string{"learn", "enforce", "status", "either"}, mode) {
+			fault("its middlewares are %v, got mode %q, want learn, enforce, status or either", router.Middlewares, mode)
 		}
 		if header, _ := options["identityHeader"].(string); options["proof"] == "request" && !setsUser(configuration, name, header) {
 			fault("the first of its middlewares %v doesn't set %q", router.Middlewares, header)
@@ -283,7 +284,7 @@ func checkRouters(e example, configuration dynamic.Configuration) error {
 		// Traefik has resolved them.
 		resolved, ok := configuration.TLS.Options[router.TLS.ResolvedOptions]
 		asks := resolved.ClientAuth.ClientAuthType == "RequireAndVerifyClientCert" && len(resolved.ClientAuth.CAFiles) > 0
-		if !ok || (mode != "enforce" && options["proof"] == nil) != asks {
+		if !ok || mode != "either" && (mode != "enforce" && options["proof"] == nil) != asks {
 			fault("its mode is %s, but its TLS options are %q, in the end %q", mode, router.TLS.Options, router.TLS.ResolvedOptions)
 		}
 	}
@@ -387,13 +388,13 @@ func TestMistakesInExamplesAreNoticed(t *testing.T) {
 		old, new string
 		want     string
 	}{
-		{"an unknown flag", "docker-compose", compose, "--entryPoints.websecure.address", "--entryPoints.websecure.adress", "field not found, node: adress"},
+		{"an unknown flag", "docker-compose", compose, "--entryPoints.websecure.address", "--entryPoints.websecure.addrezz", "field not found, node: addrezz"},
 		{"an unknown flag of the plugin", "docker-compose", compose, "mtlsallowlist.version=", "mtlsallowlist.versions=", "field not found, node: versions"},
 		{"an unknown label", "docker-compose", compose, "immich.middlewares=", "immich.middleware=", "field not found, node: middleware"},
 		{"a label without traefik.http", "docker-compose", compose, "traefik.http.routers.immich.rule", "traefik.routers.immich.rule", "unknown label"},
 		{"an unknown key of compose", "docker-compose", compose, "    ports:", "    port:", "additional properties 'port' not allowed"},
 		{"a volume that nobody made", "docker-compose", compose, "  state:\n", "", "undefined volume state"},
-		{"an unknown middleware", "docker-compose", compose, "nextcloud.middlewares=enforce", "nextcloud.middlewares=enfore", `its middlewares are [enfore], got mode "<nil>"`},
+		{"an unknown middleware", "docker-compose", compose, "immich.middlewares=enforce", "immich.middlewares=enfore", `its middlewares are [enfore], got mode "<nil>"`},
 		{"a second router for a learner's host", "docker-compose", compose, "Host(`cloud.example.com`)", "Host(`home.example.com`)", `another router of its host has other TLS options than "mtls@file"`},
 		{"an unknown TLS option", "docker-compose", "docker-compose/tls.yml", "clientAuthType:", "clientAuthMode:", "field not found, node: clientAuthMode"},
 		{"an entry point that keeps aliases", "docker-compose", compose, "      - --entryPoints.websecure.http.aliasHeadersStrategy=delete", "      - --entryPoints.websecure.http.sanitizePath=true", `got aliasHeadersStrategy "", want delete`},

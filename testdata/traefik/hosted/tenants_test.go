@@ -74,7 +74,7 @@ func handlersOf(t *testing.T, providerName string, configuration *dynamic.Config
 	return handlers
 }
 
-// TestWhoMayDefineAMiddlewareMayOpenEveryStore is about a warning of the readme's, and about what it tells to do.
+// TestWhoMayDefineAMiddlewareMayOpenEveryStore is about a warning of docs/security.md, and about what it tells to do.
 func TestWhoMayDefineAMiddlewareMayOpenEveryStore(t *testing.T) {
 	c := cluster{}
 	if err := c.apply([]byte(twoNamespaces)); err != nil {
@@ -166,7 +166,7 @@ func (c containers) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 			},
 		}
 	}
-	json.NewEncoder(rw).Encode(answer)
+	_ = json.NewEncoder(rw).Encode(answer)
 }
 
 func TestWhoMayWriteALabelMayOpenEveryStore(t *testing.T) {

@@ -35,7 +35,7 @@ compiled: packages progress ## the tests of the plugin, with the race detector
 	@echo "== compiled, with the race detector"
 	.cache/progress -race $(if $(RUN),-run '$(RUN)') $(PACKAGES)
 
-interpreted: packages progress ## the same, interpreted by Yaegi. PACKAGES=./internal/change RUN=TestMerge for some
+interpreted: packages progress ## the same, interpreted by Yaegi. PACKAGES=./internal/change RUN=TestOfTwoChangesOneHolds for some
 	@echo "== interpreted by Yaegi"
 	@mkdir -p $(GOPATH_)/src/$(dir $(MODULE)) && ln -sfn "$(CURDIR)" $(GOPATH_)/src/$(MODULE)
 	@yaegi="$$($(nested) tool -n yaegi)" && packages="$$(go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' $(PACKAGES))" && \

@@ -395,7 +395,7 @@ func TestMistakesInExamplesAreNoticed(t *testing.T) {
 		{"an unknown key of compose", "docker-compose", compose, "    ports:", "    port:", "additional properties 'port' not allowed"},
 		{"a volume that nobody made", "docker-compose", compose, "  state:\n", "", "undefined volume state"},
 		{"an unknown middleware", "docker-compose", compose, "immich.middlewares=enforce", "immich.middlewares=enfore", `its middlewares are [enfore], got mode "<nil>"`},
-		{"a second router for a learner's host", "docker-compose", compose, "Host(`cloud.example.com`)", "Host(`home.example.com`)", `another router of its host has other TLS options than "mtls@file"`},
+		{"a second router for a learner's host", "docker-compose", compose, "Host(`photos.example.com`)", "Host(`home.example.com`)", `another router of its host has other TLS options than "mtls@file"`},
 		{"an unknown TLS option", "docker-compose", "docker-compose/tls.yml", "clientAuthType:", "clientAuthMode:", "field not found, node: clientAuthMode"},
 		{"an entry point that keeps aliases", "docker-compose", compose, "      - --entryPoints.websecure.http.aliasHeadersStrategy=delete", "      - --entryPoints.websecure.http.sanitizePath=true", `got aliasHeadersStrategy "", want delete`},
 		{"conflicting TLS options that open routers", "file", "file/traefik.yml", "strictTLSOptions: true", "strictTLSOptions: false", "core.strictTLSOptions is not set"},

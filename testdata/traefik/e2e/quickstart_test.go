@@ -203,6 +203,9 @@ func TestAnEntryPointThatIsGuarded(t *testing.T) {
 	o := startExample(t, "entrypoint", "    http:\n", "    proxyProtocol: {trustedIPs: [127.0.0.1/32]}\n    http:\n")
 	const phone, stranger = "203.0.113.7", "198.51.100.66"
 	traefik := o.Addr("websecure")
+	if got := o.Log().Count("rejected"); got != 0 {
+		t.Errorf("got %d rejections in the log before anybody has come", got)
+	}
 	walk(t,
 		visit{"before any proof", "", phone, traefik, nil, "photos", nil, "404"},
 		visit{"without a certificate", "", phone, traefik, nil, "home", nil, "certificate required"},

@@ -287,6 +287,10 @@ func TestAnEmptyTLSIsNone(t *testing.T) {
 		before := len(home.traefik.Log().Lines())
 		live(t, configuration)
 		walk(t, step{"203.0.113.7", nil, "photos", row.want})
+		api := keep(t, lab.ClientOptions{Target: home.traefik.Addr("traefik")})
+		if response, err := api.Get("http://localhost/api/http/routers/photos1@file"); err != nil || strings.Contains(response.Body, `"tls"`) != (row.tls != nil) {
+			t.Errorf("with tls %v the dashboard has %s (%v)", row.tls, response.Body, err)
+		}
 		for _, line := range home.traefik.Log().Lines()[before:] {
 			if strings.Contains(line, " ERR ") || strings.Contains(line, " WRN ") {
 				t.Errorf("with tls %v it is logged: %s", row.tls, line)

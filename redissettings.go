@@ -83,7 +83,6 @@ func readRedis(r *option.Reader, config *Redis) *redisSettings {
 	if config == nil {
 		return nil
 	}
-	r.Unknown("redis.", unpooled(r, config.Unknown))
 	s := &redisSettings{options: map[string]redisOption{}}
 	s.Options = redis.Options{
 		Endpoints:    r.List("redis.endpoints", config.Endpoints, "localhost:6379"),
@@ -213,7 +212,6 @@ func redisPassword(r *option.Reader, config *Redis) string {
 }
 
 func redisTLS(r *option.Reader, config *RedisTLS, s *redisSettings) *tls.Config {
-	r.Unknown("redis.tls.", config.Unknown)
 	c := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: r.Flag("redis.tls.insecureSkipVerify", config.InsecureSkipVerify)} //nolint:gosec // the user's choice
 	ca := readPEM(r, "redis.tls.ca", config.CA)
 	if len(ca) > 0 {

@@ -57,8 +57,7 @@ type settings struct {
 // parse reads config without changing it. Its error joins all faults, each with key, value and what is wanted.
 func parse(config *Config) (*settings, error) {
 	r := option.New(options)
-	r.Unknown("", config.Unknown)
-	r.Unknown("ipStrategy.", config.IPStrategy.Unknown)
+	readUnknown(r, config)
 	s := &settings{mode: readMode(r, config)}
 	names := r.List("store", config.Store, "default")
 	for i, name := range names {
@@ -106,6 +105,20 @@ func parse(config *Config) (*settings, error) {
 		s.stores = append(s.stores, openStore(name))
 	}
 	return s, nil
+}
+
+// readUnknown finds the keys that are no option. That comes first: the option that such a key was meant for is missing, which is
+// another fault only because of this one.
+func readUnknown(r *option.Reader, config *Config) {
+	r.Unknown("", config.Unknown)
+	r.Unknown("ipStrategy.", config.IPStrategy.Unknown)
+	if config.Redis == nil {
+		return
+	}
+	r.Unknown("redis.", unpooled(r, config.Redis.Unknown))
+	if config.Redis.TLS != nil {
+		r.Unknown("redis.tls.", config.Redis.TLS.Unknown)
+	}
 }
 
 // readMode also finds the options that the mode has no use for: who sets them expects something of them.

@@ -123,6 +123,26 @@ func TestConfigurationFaults(t *testing.T) {
 	}
 }
 
+func TestUnknownOptionsAreToldFirst(t *testing.T) {
+	unknown := func(key string) map[string]any { return map[string]any{key: "x"} }
+	_, err := parse(&Config{
+		TTL: "x", Unknown: unknown("moode"), IPStrategy: IPStrategy{Depth: "x", Unknown: unknown("dept")},
+		Redis: &Redis{DB: "x", Unknown: unknown("endpoint"), TLS: &RedisTLS{InsecureSkipVerify: "x", Unknown: unknown("certt")}},
+	})
+	if err == nil {
+		t.Fatal("no error")
+	}
+	got := ""
+	for _, line := range strings.Split(err.Error(), "\n") {
+		key, _, _ := strings.Cut(line, ":")
+		got += key + " "
+	}
+	const want = "moode ipStrategy.dept redis.endpoint redis.tls.certt mode ttl ipStrategy.depth redis.db redis.tls.insecureSkipVerify "
+	if got != want {
+		t.Errorf("got faults of %s, want %s", got, want)
+	}
+}
+
 func TestDefaults(t *testing.T) {
 	s, err := parse(&Config{Mode: "learn"})
 	if err != nil {

@@ -225,6 +225,62 @@ func TestIdentitiesBehindOneIPAreBounded(t *testing.T) {
 	}
 }
 
+// byCertificate is an identity with a certificate of its own.
+func byCertificate(name, sum string) identity.Identity {
+	return identity.Identity{Names: []string{name, identity.ByFingerprint + sum}}
+}
+
+func TestCertificatesOfOneIdentityAreBounded(t *testing.T) {
+	l := newAllowlist()
+	wide := limits{time.Hour, 10, 0}
+	add(l, ipOf("A"), named("cn:q"), wide, at(t0))
+	for i := 0; i < maxCertificates+2; i++ {
+		_, _, _, evicted := add(l, ipOf("A"), byCertificate("cn:p", fmt.Sprint(i)), wide, at(t0)+clocks.Moment(i+1))
+		got, want := "", ""
+		for _, g := range evicted {
+			got += g.identity.Name() + " " + g.identity.Fingerprint()
+		}
+		if i >= maxCertificates {
+			want = fmt.Sprint("cn:p ", i-maxCertificates)
+		}
+		if got != want {
+			t.Errorf("number %d has %q make room, want %q", i, got, want)
+		}
+	}
+	if got := len(l.due); got != maxCertificates+1 {
+		t.Errorf("got %d grants, want %d, and one of somebody else", got, maxCertificates)
+	}
+}
+
+// TestGrantsOfAnIdentityForAnAddressCountAsOne however many certificates it has.
+func TestGrantsOfAnIdentityForAnAddressCountAsOne(t *testing.T) {
+	l := newAllowlist()
+	for _, row := range []struct {
+		name, ip string
+		id       identity.Identity
+		gone     bool
+		want     int
+	}{
+		{"a grant", "A", byCertificate("cn:p", "1"), false, 1},
+		{"by another certificate", "A", byCertificate("cn:p", "2"), false, 1},
+		{"of another identity", "A", byCertificate("cn:q", "3"), false, 2},
+		{"for another address", "B", byCertificate("cn:p", "1"), false, 3},
+		{"one of two certificates' has gone", "A", byCertificate("cn:p", "1"), true, 3},
+		{"the other's, too", "A", byCertificate("cn:p", "2"), true, 2},
+		{"the last one of the address", "A", byCertificate("cn:q", "3"), true, 1},
+		{"the last one of all", "B", byCertificate("cn:p", "1"), true, 0},
+	} {
+		if row.gone {
+			l.remove(grantOf(l, ipOf(row.ip), row.id))
+		} else {
+			add(l, ipOf(row.ip), row.id, limits{time.Hour, 10, 0}, at(t0))
+		}
+		if l.claims != row.want {
+			t.Errorf("%s: got %d, want %d", row.name, l.claims, row.want)
+		}
+	}
+}
+
 // TestAllowlistStaysWhole does at random what can be done, and compares with a plain list of what should be.
 func TestAllowlistStaysWhole(t *testing.T) {
 	random := rand.New(rand.NewSource(1))
@@ -612,15 +668,38 @@ func TestWhatWasProvedBeforeRedisAnsweredIsPutInOrder(t *testing.T) {
 	}
 }
 
+// TestAnAddressIsAsOldAsTheLastOfItsProofsThatIsLeft on all replicas, though some may not have heard of the others. Without
+// replicas it stays where it is.
 func TestAnAddressIsAsOldAsTheLastOfItsProofsThatIsLeft(t *testing.T) {
-	s := newShared(terms{learner: true, limits: hour})
-	s.applyRemote(told(t, "1s g 203.0.113.65/32 cn:a; 2s g 203.0.113.66/32 cn:a; 3s g 203.0.113.65/32 cn:b"), 10*time.Second)
-	if all, _ := order(s.list); all != "BA" {
-		t.Fatalf("got %s", all)
-	}
-	s.revoke(netip.Prefix{}, "cn:b", when(11*time.Second))
-	if all, _ := order(s.list); all != "AB" {
-		t.Errorf("got %s, want that of the older proof first", all)
+	wide := limits{time.Hour, 9, 9}
+	for _, row := range []struct {
+		name   string
+		shared bool
+		ids    []identity.Identity // who proves A, B and A again
+		gone   string              // whose grants are revoked then
+		want   string
+		own    string // the addresses of cn:a
+	}{
+		{"with the proof of another identity gone", true, []identity.Identity{named("cn:a"), named("cn:a"), named("cn:b")}, "cn:b", "AB", "AB"},
+		{"with that of another certificate gone", true, []identity.Identity{byCertificate("cn:a", "1"), byCertificate("cn:a", "1"), byCertificate("cn:a", "2")}, identity.ByFingerprint + "2", "AB", "AB"},
+		{"with an older one gone", true, []identity.Identity{byCertificate("cn:a", "1"), byCertificate("cn:a", "2"), byCertificate("cn:a", "2")}, identity.ByFingerprint + "1", "BA", "BA"},
+		{"alone, with that of another identity gone", false, []identity.Identity{named("cn:a"), named("cn:a"), named("cn:b")}, "cn:b", "BA", "AB"},
+		{"alone, with that of another certificate gone", false, []identity.Identity{byCertificate("cn:a", "1"), byCertificate("cn:a", "1"), byCertificate("cn:a", "2")}, identity.ByFingerprint + "2", "BA", "BA"},
+	} {
+		s := newStore(row.name)
+		if row.shared {
+			s = newShared(terms{learner: true, limits: wide})
+		}
+		for i, letter := range []string{"A", "B", "A"} {
+			s.learn(ipOf(letter), row.ids[i], wide, when(clocks.Moment(i+1)*time.Second))
+		}
+		if all, _ := order(s.list); all != "BA" {
+			t.Fatalf("%s: got %s before, want BA", row.name, all)
+		}
+		s.revoke(netip.Prefix{}, row.gone, when(11*time.Second))
+		if all, own := order(s.list); all != row.want || own != row.own {
+			t.Errorf("%s: got %s, of the identity %s, want %s and %s", row.name, all, own, row.want, row.own)
+		}
 	}
 }
 
@@ -746,6 +825,15 @@ func TestTombstonesAreBounded(t *testing.T) {
 		}
 		if saved := allOf(s, time.Second); len(saved) != row.want {
 			t.Errorf("maxIPs %d: a state file has %d", row.limits.maxIPs, len(saved))
+		}
+	}
+}
+
+// TestHowManyTombstonesThereMayBe: as many as grants, but 100,000 unless there may be more addresses than that.
+func TestHowManyTombstonesThereMayBe(t *testing.T) {
+	for _, row := range []struct{ maxIPs, want int }{{1, 100}, {999, 99_900}, {1000, 100_000}, {1001, 100_000}, {100_000, 100_000}, {100_001, 100_001}, {1_000_000, 1_000_000}} {
+		if got := (limits{maxIPs: row.maxIPs}).maxTombstones(); got != row.want {
+			t.Errorf("of %d addresses: got %d, want %d", row.maxIPs, got, row.want)
 		}
 	}
 }
@@ -926,6 +1014,7 @@ func TestBounds(t *testing.T) {
 		got, want int64
 	}{
 		{"identities behind one IP", maxGrantsPerIP, 100},
+		{"certificates of one identity behind one IP", maxCertificates, 4},
 		{"bytes of a text that a client is remembered by", maxSource, 256},
 		{"clients that an enforcer remembers", maxKnown, 16_384},
 		{"connections that a learner remembers", maxProofs, 1000},

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mtlsallowlist/mtlsallowlist/internal/clocks"
 	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
 	"github.com/mtlsallowlist/mtlsallowlist/internal/identity/identitytest"
 	"github.com/mtlsallowlist/mtlsallowlist/internal/page"
@@ -575,6 +576,20 @@ func TestWhatAStoreShows(t *testing.T) {
 	}
 	if want := "house 2; B cn:phone 0s 16m0s 1h16m0s; A header:alice 1m0s 1m0s 2h1m0s"; got != want || len(v.Events) != 1 || v.Events[0].Why != "no TLS" || v.StateFile != "" {
 		t.Errorf("got %s, want %s; %+v", got, want, v.Events)
+	}
+}
+
+// TestTimesAreShownAsTheWallClockShowedThem although the machine has slept since, and a grant counts for that much older.
+func TestTimesAreShownAsTheWallClockShowedThem(t *testing.T) {
+	s := newStore(t.Name())
+	day := limits{24 * time.Hour, 9, 0}
+	s.learn(home, cnA, day, atTime(t0))
+	s.learn(home, cnA, day, atTime(t0.Add(time.Hour)))
+	now := clocks.Reading{Wall: t0.Add(10 * time.Hour), Mono: at(t0.Add(2 * time.Hour))}
+	s.notice(now)
+	shown := s.survey(now).Grants
+	if len(shown) != 1 || !shown[0].Learned.Equal(t0) || !shown[0].Proved.Equal(t0.Add(time.Hour)) || !shown[0].Expires.Equal(t0.Add(25*time.Hour)) {
+		t.Errorf("got %+v", shown)
 	}
 }
 

@@ -760,7 +760,8 @@ func TestWhatWasRestoredMayHaveBeenRevoked(t *testing.T) {
 	}
 }
 
-// TestHowMuchOlderGrantsBecome is about a grant of 24 hours, proved at 1 s, and what the clocks say of 10 s.
+// TestHowMuchOlderGrantsBecome is about a grant of 24 hours, proved at 1 s, one that was revoked then, and what the clocks say
+// of 10 s.
 func TestHowMuchOlderGrantsBecome(t *testing.T) {
 	now := when(10 * time.Second)
 	for _, row := range []struct {
@@ -795,10 +796,16 @@ func TestHowMuchOlderGrantsBecome(t *testing.T) {
 		s := newShared(terms{learner: true, limits: house24})
 		s.notice(when(0))
 		s.learn(home, cnA, house24, when(time.Second))
+		s.learn(ipOf("R"), cnA, house24, when(time.Second))
+		s.revoke(ipOf("R"), "", when(time.Second))
 		row.happen(s)
 		g := s.list.addresses[home].grantOf(cnA)
 		if got := g.expires - now.Mono; got != row.want || g.due > g.expires {
 			t.Errorf("%s: got %v left, want %v", row.name, got, row.want)
+		}
+		gone := tombstoneOf(s.list.tombstones, change.Change{IP: ipOf("R"), Identity: cnA})
+		if got := gone.expires - now.Mono; got != row.want || gone.due != gone.expires || gone.proved != g.proved {
+			t.Errorf("%s: got %v left of the revocation of %v, due in %v, want %v of that of %v", row.name, got, gone.proved, gone.due-now.Mono, row.want, g.proved)
 		}
 	}
 }

@@ -35,7 +35,7 @@ func (o outcome) isNews() bool {
 func (l *allowlist) prove(ip netip.Prefix, id identity.Identity, limits limits, now clocks.Moment) outcome {
 	l.removeExpired(now, change.PortionSize)
 	at := l.At(now)
-	c := change.Change{Kind: change.Granted, IP: ip, Identity: id, Learned: at, Stamp: at, Proved: at, Expires: l.Until(now + limits.ttl)}
+	c := change.Change{Kind: change.Granted, IP: ip, Identity: id, Learned: at, Stamp: at, Proved: at}
 	held := liveGrantOf(l, ip, id, now)
 	if held != nil && l.stampOf(held) >= c.Stamp {
 		c.Stamp = l.stampOf(held) + 1
@@ -49,9 +49,6 @@ func (l *allowlist) prove(ip netip.Prefix, id identity.Identity, limits limits, 
 	}
 	g := put(l, c, held, now, now+limits.ttl, limits) // now, and not the millisecond that c has
 	moveToBack(l, g)
-	if o.made {
-		g.learned = now
-	}
 	g.identity.Issued = id.Issued // it stands neither in the state file nor in Redis
 	o.grant = g
 	if mayExceed(l, g, limits) {

@@ -171,10 +171,12 @@ func TestAddTellsWhichCertificatesAreNew(t *testing.T) {
 		{"one as old is not", "", "a1 b1 a1 b1", "a"},
 		{"what came back is not", "", "a1 b2 a1 b2 a1", "a b"},
 		{"one older than the newest of all is not", "", "a1 c3 a1 b2", "a c"},
+		{"nor if an even older one came in between", "", "c3 a1 b2", "c"},
 		{"one from before 1970 is told as any", "", "a-2 b-1 a-2", "a b"},
 		{"what a state file had is not", "a", "a1 a1", ""},
 		{"its successor is", "a", "a1 b2 a1 b2", "b"},
 		{"another one than a state file had is", "b", "a1 b2 a1 b2", "a"},
+		{"but not an older one, once that of the state file was here", "b", "b2 a1", ""},
 	} {
 		l, now := newAllowlist(), at(t0)
 		limit := limits{time.Hour, 10, 0}
@@ -668,6 +670,17 @@ func TestWhatWasProvedBeforeRedisAnsweredIsPutInOrder(t *testing.T) {
 	}
 }
 
+// TestAProofHereIsAmongThoseFromElsewhere, whose clocks may be a little ahead.
+func TestAProofHereIsAmongThoseFromElsewhere(t *testing.T) {
+	wide := limits{time.Hour, 9, 9}
+	s := newShared(terms{learner: true, limits: wide})
+	s.applyRemote(told(t, "9s g "+ipOf("A").String()+" cn:a; 10040ms g "+ipOf("B").String()+" cn:a"), 10*time.Second)
+	s.learn(ipOf("C"), cnA, wide, when(10*time.Second))
+	if all, own := order(s.list); all != "ACB" || own != "ACB" {
+		t.Errorf("got %s, of the identity %s, want ACB", all, own)
+	}
+}
+
 // TestAnAddressIsAsOldAsTheLastOfItsProofsThatIsLeft on all replicas, though some may not have heard of the others. Without
 // replicas it stays where it is.
 func TestAnAddressIsAsOldAsTheLastOfItsProofsThatIsLeft(t *testing.T) {
@@ -871,7 +884,7 @@ func TestARevocationCountsWhateverItsStamp(t *testing.T) {
 	}
 }
 
-// TestGrantsFromTheFuture are invalid from the millisecond on that is beyond what replicas' clocks may differ by.
+// TestGrantsFromTheFuture are invalid from the millisecond on that is beyond what replicas' clocks may differ by. Others are of now.
 func TestGrantsFromTheFuture(t *testing.T) {
 	for _, row := range []struct {
 		stamp, proved int64 // after now
@@ -880,9 +893,73 @@ func TestGrantsFromTheFuture(t *testing.T) {
 		l := newAllowlist()
 		now := l.At(time.Second)
 		c := change.Change{Kind: change.Granted, IP: home, Identity: cnA, Learned: now, Stamp: now + row.stamp, Proved: now + row.proved, Expires: now + row.proved + 1000}
-		if _, valid := merge(l, c, noTerms, time.Second); valid != row.valid || valid != (len(l.due) == 1) {
+		o, valid := merge(l, c, noTerms, time.Second)
+		if valid != row.valid || valid != (len(l.due) == 1) {
 			t.Errorf("stamped %d ms and proved %d ms after now: valid is %t, and there are %d grants", row.stamp, row.proved, valid, len(l.due))
 		}
+		if g := o.grant; valid && (g.proved != time.Second || g.expires != 2*time.Second) {
+			t.Errorf("stamped %d ms and proved %d ms after now: it was proved at %v and expires at %v, want 1s and 2s", row.stamp, row.proved, g.proved, g.expires)
+		}
+	}
+}
+
+// TestRevocationsFromTheFuture end what is held, whenever that is dated, but not later proofs: those too far ahead are of now.
+func TestRevocationsFromTheFuture(t *testing.T) {
+	for _, row := range []struct {
+		name                        string
+		held                        int64 // the stamp of the grant; this and what follows is in milliseconds after now
+		stamp, learned, proved      int64 // of the revocation
+		want, wantLearned, wantSeen int64
+	}{
+		{"of now", -5, 0, -1000, 0, 0, -1000, 0},
+		{"of before", -5, -1, -1000, -1, -1, -1000, -1},
+		{"as far ahead as may be", -5, change.MaxAhead, 2000, 3000, change.MaxAhead, 0, 0},
+		{"a millisecond further", -5, change.MaxAhead + 1, 2000, 3000, 0, 0, 0},
+		{"a millisecond further, of a grant that is dated ahead", 10, change.MaxAhead + 1, -1000, 1, 10, 0, 0},
+	} {
+		l := newAllowlist()
+		l.share(clockAt0)
+		now := l.At(time.Second)
+		merge(l, change.Change{Kind: change.Granted, IP: home, Identity: cnA, Learned: now, Stamp: now + row.held, Proved: now, Expires: now + 1000}, noTerms, time.Second)
+		c := change.Change{Kind: change.Revoked, IP: home, Identity: cnA, Learned: now + row.learned, Stamp: now + row.stamp, Proved: now + row.proved, Expires: now + 1000}
+		o, valid := merge(l, c, noTerms, time.Second)
+		if !valid || o.ended == nil || len(l.due) != 0 || len(l.tombstones.due) != 1 {
+			t.Errorf("%s: valid is %t, and %d grants and %d tombstones are left, want true, 0 and 1", row.name, valid, len(l.due), len(l.tombstones.due))
+			continue
+		}
+		if got := o.change; got.Stamp-now != row.want || got.Learned-now != row.wantLearned || got.Proved-now != row.wantSeen {
+			t.Errorf("%s: it is handed on as of %d, %d and %d, want %d, %d and %d", row.name, got.Stamp-now, got.Learned-now, got.Proved-now, row.want, row.wantLearned, row.wantSeen)
+		}
+		if got := l.tombstones.due[0].stamp - now; got != row.want {
+			t.Errorf("%s: it is remembered as of %d, want %d", row.name, got, row.want)
+		}
+	}
+}
+
+// TestAGrantIsLearnedNoLaterThanItIsProved, to the nanosecond if it is here.
+func TestAGrantIsLearnedNoLaterThanItIsProved(t *testing.T) {
+	now := 10*time.Second + 1
+	for _, row := range []struct {
+		name                  string
+		learned, proved, want time.Duration
+	}{
+		{"before", time.Second, 2 * time.Second, time.Second},
+		{"at once", 2 * time.Second, 2 * time.Second, 2 * time.Second},
+		{"after", 3 * time.Second, 2 * time.Second, 2 * time.Second},
+		{"in the future", 12 * time.Second, 11 * time.Second, now},
+	} {
+		l := newAllowlist()
+		c := change.Change{Kind: change.Granted, IP: home, Identity: cnA, Learned: l.At(row.learned), Stamp: l.At(row.proved), Proved: l.At(row.proved), Expires: l.At(time.Hour)}
+		if o, _ := merge(l, c, noTerms, now); o.grant.learned != row.want {
+			t.Errorf("learned %s it was proved: got %v, want %v", row.name, o.grant.learned, row.want)
+		}
+	}
+	l := newAllowlist()
+	if g, _, _, _ := add(l, home, cnA, hour, now); g.learned != now || g.proved != now || g.expires != now+time.Hour {
+		t.Errorf("a proof of now is learned at %v, proved at %v and expires at %v", g.learned, g.proved, g.expires)
+	}
+	if g, _, _, _ := add(l, home, cnA, hour, now+1); g.learned != now || g.proved != now+1 {
+		t.Errorf("a second one is learned at %v and proved at %v", g.learned, g.proved)
 	}
 }
 
@@ -1031,6 +1108,7 @@ func TestBounds(t *testing.T) {
 		{"grants that are handled under one lock", change.PortionSize, 50},
 		{"IPs that a store without a learner takes over", maxShared, 100_000},
 		{"milliseconds between times that are taken for the same", replicaTolerance, 50},
+		{"milliseconds by which a restored grant is dated earlier", restoredLag, 100},
 		{"letters of a name that are shown", wording.ShownRunes, 120},
 	} {
 		if row.got != row.want {
@@ -1065,16 +1143,22 @@ func TestAGrantThatHasExpiredIsLearnedAnew(t *testing.T) {
 	for _, row := range []struct {
 		name string
 		do   func(s *store, ip netip.Prefix)
+		held int // at the address
 	}{
 		{"by a proof", func(s *store, ip netip.Prefix) {
 			if _, news, _, _ := s.learn(ip, cnA, wide, when(time.Hour)); !news {
 				t.Error("it isn't told")
 			}
-		}},
+		}, 1},
+		{"by a proof of another certificate", func(s *store, ip netip.Prefix) {
+			if _, news, _, _ := s.learn(ip, byCertificate("cn:a", "2"), wide, when(time.Hour)); !news || s.counts.learned != wide.maxIPs+1 {
+				t.Errorf("it is told: %t; %d are learned, want %d", news, s.counts.learned, wide.maxIPs+1)
+			}
+		}, 2}, // the other is removed later
 		{"by another replica", func(s *store, ip netip.Prefix) {
 			at := s.At(time.Hour)
 			s.applyRemote([]change.Change{{Kind: change.Granted, IP: ip, Identity: cnA, Learned: at, Stamp: at, Proved: at, Expires: at + 1000}}, time.Hour)
-		}},
+		}, 1},
 	} {
 		s := newShared(terms{learner: true, limits: wide})
 		for i := 0; i < wide.maxIPs; i++ {
@@ -1085,6 +1169,9 @@ func TestAGrantThatHasExpiredIsLearnedAnew(t *testing.T) {
 		row.do(s, middle)
 		if found || miss.expires != ended || !s.holds(middle, when(time.Hour)) {
 			t.Errorf("%s: it held before: %t; who had none asks again: %t; it holds: %t", row.name, found, miss.expires == ended, s.holds(middle, when(time.Hour)))
+		}
+		if got := len(s.list.addresses[middle].grants); got != row.held {
+			t.Errorf("%s: the address has %d grants, want %d", row.name, got, row.held)
 		}
 	}
 }

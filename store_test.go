@@ -760,6 +760,44 @@ func TestWhatWasRestoredMayHaveBeenRevoked(t *testing.T) {
 	}
 }
 
+// TestWhatWasRestoredIsDatedEarlier when Redis answers, unless it was proved again: it may have been revoked elsewhere meanwhile.
+func TestWhatWasRestoredIsDatedEarlier(t *testing.T) {
+	s := newStore("shared")
+	before := func(ip netip.Prefix) change.Change {
+		return granted(ip, cnA, clocks.Epoch, clocks.Epoch.Add(time.Second), clocks.Epoch.Add(time.Hour))
+	}
+	restoreAll(s, inStore(s, before(ipOf("A")), before(ipOf("B"))), hour, 2*time.Second)
+	s.learn(ipOf("B"), cnA, hour, when(3*time.Second))
+	s.learn(ipOf("C"), cnA, hour, when(4*time.Second))
+	s.Compare(clockAt0, 0, replicaTolerance)
+	for letter, want := range map[string]int64{"A": 1000 - restoredLag, "B": 3000, "C": 4000} {
+		if got := s.list.addresses[ipOf(letter)].grantOf(cnA).stamp - clockAt0; got != want {
+			t.Errorf("%s is dated %d, want %d", letter, got, want)
+		}
+	}
+}
+
+// TestARestoredGrantKeepsItsLifetime since another learner of the store may have another one.
+func TestARestoredGrantKeepsItsLifetime(t *testing.T) {
+	for _, lifetime := range []time.Duration{time.Minute, time.Hour, 24 * time.Hour} {
+		s := newStore("alone")
+		restoreAll(s, inStore(s, granted(home, cnA, clocks.Epoch, clocks.Epoch, clocks.Epoch.Add(lifetime))), hour, time.Second)
+		if !s.holds(home, when(lifetime-1)) || s.holds(home, when(lifetime)) {
+			t.Errorf("got other than until %v", lifetime)
+		}
+	}
+}
+
+// TestWhatIsDatedAheadCanBeRevoked: another replica's clock may be ahead a little.
+func TestWhatIsDatedAheadCanBeRevoked(t *testing.T) {
+	s := newShared(terms{learner: true, limits: hour})
+	s.applyRemote(told(t, "10040ms g 203.0.113.7/32 cn:a"), 10*time.Second)
+	revoked := s.revoke(home, "", when(10*time.Second))
+	if got := allOf(s, 10*time.Second); len(revoked) != 1 || len(got) != 1 || got[0].Kind != change.Revoked || got[0].Stamp != clockAt0+10_040 || got[0].Proved != clockAt0+10_000 {
+		t.Errorf("got %d revoked, and %+v is left", len(revoked), got)
+	}
+}
+
 // TestHowMuchOlderGrantsBecome is about a grant of 24 hours, proved at 1 s, one that was revoked then, and what the clocks say
 // of 10 s.
 func TestHowMuchOlderGrantsBecome(t *testing.T) {
@@ -869,7 +907,7 @@ func TestAnEvictionIsToldAtOnce(t *testing.T) {
 	if got := tells(s, 3*time.Second); got != "g 203.0.113.65" {
 		t.Errorf("got %q", got)
 	}
-	if told := box.changes[change.Member(home, cnA)]; told.Kind != change.Evicted || told.Stamp != clockAt0+1000 {
+	if told := box.changes[change.Member(home, cnA)]; told.Kind != change.Evicted || told.Stamp != clockAt0+1000 || told.Expires != told.Stamp {
 		t.Errorf("observers are told %+v", told)
 	}
 	if held := s.changesOf([]*grant{g}, false); len(held) != 0 {

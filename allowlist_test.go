@@ -446,6 +446,18 @@ func TestIdentitiesAreIndexedOnceAndOnlyForALimitOfTheirOwn(t *testing.T) {
 	}
 }
 
+// TestTheIndexHasAnAddressOnceHoweverManyCertificatesProvedIt, at the place of the last proof.
+func TestTheIndexHasAnAddressOnceHoweverManyCertificatesProvedIt(t *testing.T) {
+	l := newAllowlist()
+	for i, proof := range []struct{ letter, sum string }{{"A", "1"}, {"B", "1"}, {"A", "2"}} {
+		add(l, ipOf(proof.letter), byCertificate("cn:a", proof.sum), limits{time.Hour, 9, 0}, at(t0)+clocks.Moment(i))
+	}
+	_, _, _, evicted := add(l, ipOf("C"), byCertificate("cn:a", "1"), limits{time.Hour, 9, 2}, at(t0)+3)
+	if all, own := order(l); lettersOf(evicted) != "B:cn:a" || all != "AC" || own != "AC" {
+		t.Errorf("got %q evicted, and %s, of the identity %s, want B:cn:a and AC", lettersOf(evicted), all, own)
+	}
+}
+
 // TestARenewalLeavesItsGrantWhereItIs since that is what makes it cheap.
 func TestARenewalLeavesItsGrantWhereItIs(t *testing.T) {
 	l := newAllowlist()

@@ -109,6 +109,68 @@ func TestWhoIsLeastRecentlyProved(t *testing.T) {
 	}
 }
 
+// TestWhichGrantWasProvedBefore: all replicas have to agree.
+func TestWhichGrantWasProvedBefore(t *testing.T) {
+	grantOf := func(letter, name, sum string, stamp int64, proved clocks.Moment) *grant {
+		return &grant{address: &address{ip: ipOf(letter)}, identity: byCertificate(name, sum), stamp: stamp, proved: proved}
+	}
+	for _, row := range []struct {
+		name         string
+		first, other *grant
+		proved       bool // also by provedBefore
+	}{
+		{"that of the lower stamp, whatever the moments and addresses are", grantOf("B", "cn:b", "2", 5, 9), grantOf("A", "cn:a", "1", 6, 8), true},
+		{"of one stamp, that of the lower address, whatever the moments are", grantOf("A", "cn:b", "2", 5, 9), grantOf("B", "cn:a", "1", 5, 8), true},
+		{"of one stamp and address, that of the lower name", grantOf("A", "cn:a", "2", 5, 9), grantOf("A", "cn:b", "1", 5, 8), false},
+		{"of one name, too, that of the lower fingerprint", grantOf("A", "cn:a", "1", 5, 9), grantOf("A", "cn:a", "2", 5, 8), false},
+		{"without stamps, that of the earlier moment", grantOf("B", "cn:b", "2", 0, 8), grantOf("A", "cn:a", "1", 0, 9), true},
+		{"of one moment, that of the lower address", grantOf("A", "cn:b", "2", 0, 9), grantOf("B", "cn:a", "1", 0, 9), true},
+		{"of one moment and address, that of the lower name", grantOf("A", "cn:a", "2", 0, 9), grantOf("A", "cn:b", "1", 0, 9), false},
+	} {
+		if provedBefore(row.first, row.other) != row.proved || provedBefore(row.other, row.first) || provedBefore(row.first, row.first) {
+			t.Errorf("%s: provedBefore gets it wrong", row.name)
+		}
+		if !before(row.first, row.other) || before(row.other, row.first) || before(row.first, row.first) {
+			t.Errorf("%s: before gets it wrong", row.name)
+		}
+	}
+}
+
+// TestOfAnIdentityAndAnAddressTheGrantProvedLastIsShown in the place of the first.
+func TestOfAnIdentityAndAnAddressTheGrantProvedLastIsShown(t *testing.T) {
+	for _, row := range []struct{ proofs, want string }{ // an address, a name, a certificate and a moment each
+		{"Aa15 Ab16", "Aa1 Ab1"},
+		{"Aa15 Ba16", "Aa1 Ba1"},
+		{"Aa15 Ab17 Aa26", "Aa2 Ab1"},
+		{"Aa16 Ab17 Aa25", "Aa1 Ab1"},
+		{"Aa15 Aa27 Aa36", "Aa2"},
+	} {
+		grants := []*grant{}
+		for _, proof := range strings.Fields(row.proofs) {
+			grants = append(grants, &grant{address: &address{ip: ipOf(proof[:1])}, identity: byCertificate(proof[1:2], proof[2:3]), proved: clocks.Moment(proof[3])})
+		}
+		shown := []string{}
+		for _, g := range perIdentity(grants) {
+			shown = append(shown, letterOf(g.address.ip)+g.identity.Name()+g.identity.Fingerprint())
+		}
+		if got := strings.Join(shown, " "); got != row.want {
+			t.Errorf("of %s: got %s, want %s", row.proofs, got, row.want)
+		}
+	}
+}
+
+func TestTheFirstDeadlineIsOnTopInWhateverOrderTheyCome(t *testing.T) {
+	for _, row := range [][]clocks.Moment{{1, 2, 3, 4}, {4, 3, 2, 1}, {1, 10, 2, 5}, {1, 10, 2, 11, 5}, {2, 2, 1, 1, 2, 1}} {
+		l := newAllowlist()
+		for i, due := range row {
+			addDeadline(&l.due, &grant{due: due, expires: due})
+			if !dueInOrder(l) || len(l.due) != i+1 {
+				t.Errorf("%v: after number %d they are out of order", row, i)
+			}
+		}
+	}
+}
+
 func TestParallelProofsAreLearnedOnceAndNeverLost(t *testing.T) {
 	s := newStore(t.Name())
 	limit := limits{time.Hour, 1000, 0}

@@ -75,7 +75,6 @@ func (l *allowlist) bury(c change.Change, limits limits, now clocks.Moment) bool
 	if latest := now + limits.ttl; expires > latest {
 		expires = latest
 	}
-	l.tombstones.removeExpired(now)
 	if expires <= now {
 		return false
 	}

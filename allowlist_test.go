@@ -876,6 +876,33 @@ func TestATombstoneLastsNoLongerThanAGrant(t *testing.T) {
 	}
 }
 
+// TestALaterRevocationStandsForTheEarlierOne, and lasts as long as it says.
+func TestALaterRevocationStandsForTheEarlierOne(t *testing.T) {
+	s := newShared(terms{learner: true, limits: hour})
+	s.applyRemote([]change.Change{revocationOf(t, 1, clockAt0, clockAt0+60_000)}, time.Second)
+	s.applyRemote([]change.Change{revocationOf(t, 1, clockAt0+1, clockAt0+90_000)}, time.Second)
+	for _, row := range []struct {
+		at   clocks.Moment
+		want int
+	}{{time.Second, 1}, {time.Minute, 1}, {90*time.Second - 1, 1}, {90 * time.Second, 0}} {
+		s.list.removeExpired(row.at, 0)
+		if held := s.list.tombstones; len(held.due) != row.want || len(held.byMember) != row.want || (tombstoneOf(held, revocationOf(t, 1, 0, 0)) != nil) != (row.want > 0) {
+			t.Errorf("at %v: got %d and %d, want %d", row.at, len(held.due), len(held.byMember), row.want)
+		}
+	}
+}
+
+func TestARevocationThatEndsNowIsNoNews(t *testing.T) {
+	for left, want := range map[int64]bool{-1: false, 0: false, 1: true} {
+		l := newAllowlist()
+		now := l.At(time.Second)
+		o, _ := merge(l, change.Change{Kind: change.Revoked, IP: home, Identity: cnA, Learned: now, Stamp: now, Proved: now, Expires: now + left}, noTerms, time.Second)
+		if o.buried != want || o.isNews() != want || (len(l.tombstones.due) > 0) != want {
+			t.Errorf("%d ms before its end it is news: %t, and %d are remembered", left, o.isNews(), len(l.tombstones.due))
+		}
+	}
+}
+
 // TestARevocationCountsWhateverItsStamp, and later proofs count, too.
 func TestARevocationCountsWhateverItsStamp(t *testing.T) {
 	for _, stamp := range []time.Duration{2 * time.Second, 12 * time.Hour, 25 * time.Hour, 9000 * time.Hour} {

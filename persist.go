@@ -118,6 +118,7 @@ func setAside(r reporter, file *statefile.File, as string, why error, now clocks
 func (s *store) restore(changes []change.Change, to *settings, now clocks.Moment) (grants, restored, taken int) {
 	terms := terms{learner: true, limits: to.limits, allowPrivate: to.allowPrivate, restoring: true}
 	change.SortOldestFirst(changes)
+	held := []*grant{}
 	change.Portions(len(changes), func(first, last int) {
 		fitting := []change.Change{}
 		for _, c := range changes[first:last] {
@@ -133,10 +134,26 @@ func (s *store) restore(changes []change.Change, to *settings, now clocks.Moment
 		}
 		before := s.Alive()
 		applied, _ := s.apply(fitting, observerFile, terms, now)
-		restored += applied
+		held = append(held, applied...)
 		taken += s.Alive() - before
 	})
+	change.Portions(len(held), func(first, last int) {
+		restored += s.remaining(held[first:last]) // later ones may have had earlier ones make room
+	})
 	return grants, restored, taken
+}
+
+// remaining returns how many of those grants there still are.
+func (s *store) remaining(grants []*grant) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for _, g := range grants {
+		if s.list.current(g) != nil {
+			n++
+		}
+	}
+	return n
 }
 
 // notSooner makes known a time that was in the past already at now, in milliseconds since 1970: a Raspberry Pi starts in the past.

@@ -184,6 +184,11 @@ func TestRestoredGrantsKeepTheirOrderAndTheLimits(t *testing.T) {
 		if got := saved(t, copied).ips(); got != row.want {
 			t.Errorf("%s: got %s, want %s", row.name, got, row.want)
 		}
+		kept := len(strings.Fields(row.want))
+		log := h.log.String()
+		if told := log[strings.LastIndex(log, "msg=restored"):]; !strings.Contains(told, fmt.Sprintf(" grants=%d dropped=%d ", kept, 8-kept)) {
+			t.Errorf("%s: want %d of 8 told as restored, got %s", row.name, kept, told)
+		}
 	}
 	// The next to go is the one whose proof is oldest.
 	h.restart(map[string]Config{"learn": {Mode: "learn", TTL: "1h", MaxIPs: "8", AllowPrivate: "true", StateFile: path}})

@@ -193,13 +193,13 @@ func (s *store) evictedLocked(gone []*grant) []*grant {
 	return evicted
 }
 
-// apply merges changes that were made elsewhere or before, by what one observer knows. It returns how many of their grants
-// the store holds now, and how many changes are invalid.
-func (s *store) apply(changes []change.Change, from string, terms terms, now clocks.Moment) (held, invalid int) {
+// apply merges changes that were made elsewhere or before, by what one observer knows. It returns the grants that were made or
+// renewed, some of which may have made room already, and how many changes are invalid.
+func (s *store) apply(changes []change.Change, from string, terms terms, now clocks.Moment) (grants []*grant, invalid int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.list.removeExpired(now, change.PortionSize)
-	applied := 0 // not a named result: used in an expression in a loop, Yaegi 0.16 has it begin as it was
+	applied := []*grant{} // not a named result: used in an expression in a loop, Yaegi 0.16 has it begin as it was
 	refused := 0
 	news := false
 	observed := from != observerFile || s.isObservedLocked(from)
@@ -216,8 +216,8 @@ func (s *store) apply(changes []change.Change, from string, terms terms, now clo
 			s.changedLocked(o, from, now)
 		}
 		news = news || o.isNews()
-		if o.grant != nil && o.grant.expires != ended {
-			applied++
+		if o.grant != nil {
+			applied = append(applied, o.grant)
 		}
 		if from != observerFile {
 			s.evictedLocked(o.evicted)

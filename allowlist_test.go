@@ -519,6 +519,8 @@ func TestWhatAdoptingChanges(t *testing.T) {
 		{"one that has to make room itself", one, "2s g 203.0.113.7/32 cn:a", "1s g 203.0.113.8/32 cn:a", true, 1, "e 203.0.113.8"},
 		{"one that has two make room", one, "1s g 203.0.113.7/32 cn:a; 2s g 203.0.113.7/32 cn:b", "3s g 203.0.113.8/32 cn:a", true, 2, "e 203.0.113.7, e 203.0.113.7"},
 		{"one that finds room, since another has ended", one, "1s g 203.0.113.7/32 cn:a 8s", "2s g 203.0.113.8/32 cn:a", true, 0, ""},
+		{"one that finds room, since a later one has ended", limits{time.Hour, 2, 0}, "1s g 203.0.113.7/32 cn:a; 2s g 203.0.113.9/32 cn:a 7s", "3s g 203.0.113.8/32 cn:a", true, 0, ""},
+		{"a new grant, and the same again", hour, "1s g 203.0.113.7/32 cn:a", "2s g 203.0.113.8/32 cn:a; 1s g 203.0.113.7/32 cn:a", true, 0, ""},
 		{"one that makes room of its identity's", limits{time.Hour, 9, 1}, "1s g 203.0.113.7/32 cn:a", "2s g 203.0.113.8/32 cn:a", true, 1, "e 203.0.113.7"},
 	} {
 		s := newShared(terms{learner: true, limits: row.limits})

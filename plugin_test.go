@@ -459,6 +459,7 @@ type mailbox struct {
 	changes map[string]change.Change
 	all     int // changes that it was handed
 	major   int // but for mere renewals
+	settled int // times that it was waited for
 }
 
 // collect has a mailbox observe a store, instead of the one before.
@@ -476,7 +477,9 @@ func (m *mailbox) Changed(c change.Change) {
 	}
 }
 
-func (m *mailbox) Settle(int64, int64) {}
+func (m *mailbox) Settle(int64, int64) {
+	m.settled++
+}
 
 func (m *mailbox) ClockSet(int64) {}
 

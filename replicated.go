@@ -116,7 +116,6 @@ func (s *store) setAheadLocked(by int64) {
 	s.aged = 0
 	if older > 0 {
 		s.list.age(older)
-		s.forgetMissesLocked()
 	}
 }
 

@@ -82,7 +82,7 @@ func (s *store) observing(but string, now clocks.Reading) ([]observer, int64) {
 }
 
 // notice takes note of what the clocks show. After a step of the wall clock all grants are older by as much, and who
-// remembers something asks again.
+// remembers one asks again.
 func (s *store) notice(now clocks.Reading) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -96,7 +96,6 @@ func (s *store) noticeLocked(now clocks.Reading) {
 	}
 	s.list.age(forward)
 	s.aged += forward
-	s.forgetMissesLocked()
 }
 
 // forgetMissesLocked has those ask again whose handlers remember that they have no grant.
@@ -149,7 +148,7 @@ func (s *store) learn(ip netip.Prefix, id identity.Identity, limits limits, now 
 func (s *store) changedLocked(o outcome, from string, now clocks.Moment) bool {
 	major := len(o.evicted) > 0
 	if g := o.grant; g != nil && g.expires != ended {
-		renewed := !o.made && now-clocks.Moment(g.saved)*time.Second < renewalInterval
+		renewed := now-clocks.Moment(g.saved)*time.Second < renewalInterval
 		if !renewed && from != observerFile {
 			g.saved = int32(now / time.Second) //nolint:gosec // seconds of a process: 68 years fit
 			major = true
@@ -268,7 +267,6 @@ func (s *store) revokeGrants(grants []*grant, now clocks.Moment) []*grant {
 		c := s.list.revocation(g, ttl, now)
 		o, _ := merge(s.list, c, s.terms, now)
 		s.handOnLocked(o.change, "")
-		s.changedLocked(o, "", now)
 		revoked = append(revoked, g)
 	}
 	s.forgetMissesLocked()

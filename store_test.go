@@ -86,6 +86,78 @@ func TestWhatIsAChange(t *testing.T) {
 	}
 }
 
+// TestWhatHasToBeSettled before a learner answers.
+func TestWhatHasToBeSettled(t *testing.T) {
+	s := newStore(t.Name())
+	for _, row := range []struct {
+		name   string
+		letter string
+		maxIPs int
+		after  time.Duration
+		want   bool
+	}{
+		{"a new grant", "A", 9, 0, true},
+		{"a renewal", "A", 9, time.Second, false},
+		{"one just before a minute is over", "A", 9, renewalInterval - 1, false},
+		{"one after a minute", "A", 9, renewalInterval, true},
+		{"the next one", "A", 9, renewalInterval + time.Second, false},
+		{"another grant", "B", 9, renewalInterval + 2*time.Second, true},
+		{"a renewal that has another make room", "B", 1, renewalInterval + 3*time.Second, true},
+		{"a renewal with nobody else left", "B", 1, renewalInterval + 4*time.Second, false},
+	} {
+		if _, _, _, got := s.learn(ipOf(row.letter), named("cn:p"), limits{time.Hour, row.maxIPs, 0}, when(row.after)); got != row.want {
+			t.Errorf("%s: got %t, want %t", row.name, got, row.want)
+		}
+	}
+}
+
+func TestWhoIsWaitedFor(t *testing.T) {
+	s := newStore(t.Name())
+	file, redis := &mailbox{}, &mailbox{}
+	s.observe(observerFile, file)
+	s.observe(observerRedis, redis)
+	s.settle(when(0))
+	s.settleBut(observerRedis, when(0)) // what has come from there is there
+	if file.settled != 2 || redis.settled != 1 {
+		t.Errorf("the file is waited for %d times, Redis %d times, want 2 and 1", file.settled, redis.settled)
+	}
+}
+
+func TestWhatHasEndedCantBeRevoked(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		now  clocks.Reading
+		want int
+	}{
+		{"just before they end", clocks.Reading{Wall: clocks.Epoch.Add(time.Hour - 1), Mono: time.Hour - 1}, 3},
+		{"when they end", when(time.Hour), 0},
+		{"when the machine has slept", clocks.Reading{Wall: clocks.Epoch.Add(2 * time.Hour), Mono: time.Minute}, 0},
+	} {
+		s := newStore(row.name)
+		for _, letter := range []string{"A", "B", "C"} {
+			s.learn(ipOf(letter), cnA, hour, when(0))
+		}
+		if got := len(s.revoke(netip.Prefix{}, "cn:a", row.now)); got != row.want || s.counts.revoked != row.want {
+			t.Errorf("%s: got %d, and %d counted, want %d", row.name, got, s.counts.revoked, row.want)
+		}
+	}
+}
+
+// TestWhatChangesWhileManyAreRevoked: the lock is free between two portions.
+func TestWhatChangesWhileManyAreRevoked(t *testing.T) {
+	s := newStore(t.Name())
+	s.learn(ipOf("A"), cnA, hour, when(0))
+	s.learn(ipOf("B"), cnA, hour, when(0))
+	selected := s.selected(netip.Prefix{}, "", when(time.Second))
+	s.revoke(ipOf("A"), "", when(2*time.Second))
+	now := clocks.Reading{Wall: clocks.Epoch.Add(10 * time.Minute), Mono: 3 * time.Second}
+	s.notice(now) // what is left is older, and another grant stands for it
+	revoked := s.revokeGrants(selected, now.Mono)
+	if got := lettersOf(revoked); got != "B:cn:a" || heldBy(s, now.Mono) != "" {
+		t.Errorf("got %s revoked, and %q is held, want B:cn:a and nothing", got, heldBy(s, now.Mono))
+	}
+}
+
 func TestWhoIsLeastRecentlyProved(t *testing.T) {
 	grants := []*grant{}
 	for i, proved := range []clocks.Moment{3, 2, 1, 1, 4} {
@@ -775,8 +847,8 @@ func TestWhatWasTakenOverBeforeThereWasALearnerHasToFit(t *testing.T) {
 	if s.holds(netip.MustParsePrefix("203.0.113.4/32"), when(time.Hour+5*time.Second)) {
 		t.Error("it holds longer than a lifetime of the learner's")
 	}
-	if entries := box.drain(); len(entries) != 1 || entries[0].Kind != change.Evicted || entries[0].IP.String() != "203.0.113.1/32" {
-		t.Errorf("Redis is told %v", entries)
+	if entries := box.drain(); len(entries) != 1 || entries[0].Kind != change.Evicted || entries[0].IP.String() != "203.0.113.1/32" || s.counts.evicted != 1 {
+		t.Errorf("Redis is told %v, and %d are counted as evicted", entries, s.counts.evicted)
 	}
 	s.learnBy(terms{learner: true, limits: limits{time.Hour, 2, 0}}, when(10*time.Second)) // at a reload: from the next proof on
 	if got := len(s.list.due); got != 3 {
@@ -785,6 +857,35 @@ func TestWhatWasTakenOverBeforeThereWasALearnerHasToFit(t *testing.T) {
 	s.applyRemote(told(t, "6s g 203.0.113.4/32 cn:a"), 10*time.Second)
 	if got := heldBy(s, 10*time.Second); got != "203.0.113.3 cn:a\n203.0.113.4 cn:a" || len(box.drain()) != 1 {
 		t.Errorf("after a renewal it holds %q", got)
+	}
+}
+
+func TestRevocationsFromBeforeThereWasALearnerHaveToFitToo(t *testing.T) {
+	s := newShared(noTerms)
+	s.applyRemote(told(t, "1s r 203.0.113.7/32 cn:a 24h; 1s r 203.0.113.8/32 cn:a 10m"), 10*time.Second)
+	s.learnBy(terms{learner: true, limits: hour}, when(10*time.Second))
+	for _, row := range []struct {
+		at   clocks.Moment
+		want string
+	}{
+		{10 * time.Second, "r 203.0.113.7, r 203.0.113.8"},
+		{time.Hour + 10*time.Second - 1, "r 203.0.113.7"},
+		{time.Hour + 10*time.Second, ""},
+	} {
+		texts := strings.Split(tells(s, row.at), ", ")
+		sort.Strings(texts)
+		if got := strings.Join(texts, ", "); got != row.want {
+			t.Errorf("at %v: got %q, want %q", row.at, got, row.want)
+		}
+	}
+}
+
+// TestALearnerComparesTheClocksFromTheBeginning, before anybody asks for anything.
+func TestALearnerComparesTheClocksFromTheBeginning(t *testing.T) {
+	s := newShared(terms{learner: true, limits: hour})
+	s.applyRemote(told(t, "1s g 203.0.113.7/32 cn:a"), time.Second)
+	if s.holds(home, clocks.Reading{Wall: clocks.Epoch.Add(time.Hour + 2*time.Second), Mono: 2 * time.Second}) {
+		t.Error("it holds although the machine has slept for its lifetime")
 	}
 }
 
@@ -828,6 +929,7 @@ func TestWhatWasRestoredIsDatedEarlier(t *testing.T) {
 	before := func(ip netip.Prefix) change.Change {
 		return granted(ip, cnA, clocks.Epoch, clocks.Epoch.Add(time.Second), clocks.Epoch.Add(time.Hour))
 	}
+	collect(s) // Redis's, which hasn't answered yet
 	restoreAll(s, inStore(s, before(ipOf("A")), before(ipOf("B"))), hour, 2*time.Second)
 	s.learn(ipOf("B"), cnA, hour, when(3*time.Second))
 	s.learn(ipOf("C"), cnA, hour, when(4*time.Second))
@@ -839,11 +941,34 @@ func TestWhatWasRestoredIsDatedEarlier(t *testing.T) {
 	}
 }
 
+// TestWhoMakesRoomWhileAFileIsRestored is neither told as restored nor counted as evicted.
+func TestWhoMakesRoomWhileAFileIsRestored(t *testing.T) {
+	one := limits{time.Hour, 1, 0}
+	for _, row := range []struct {
+		name, held string
+		want       int
+		left       string
+	}{
+		{"for the others of the file", "", 1, "203.0.113.67 cn:a"},
+		{"for what the store has", "2m g 203.0.113.68/32 cn:a", 0, "203.0.113.68 cn:a"},
+	} {
+		s := newShared(terms{learner: true, limits: one})
+		if row.held != "" {
+			s.applyRemote(told(t, row.held), 3*time.Minute)
+		}
+		saved := told(t, "3s g 203.0.113.67/32 cn:a; 1s g 203.0.113.65/32 cn:a; 2s g 203.0.113.66/32 cn:a")
+		if got := restoreAll(s, saved, one, 3*time.Minute); got != row.want || s.counts.evicted != 0 || heldBy(s, 3*time.Minute) != row.left {
+			t.Errorf("%s: got %d, %d evicted, and %q is held, want %d, none and %q", row.name, got, s.counts.evicted, heldBy(s, 3*time.Minute), row.want, row.left)
+		}
+	}
+}
+
 // TestARestoredGrantKeepsItsLifetime since another learner of the store may have another one.
 func TestARestoredGrantKeepsItsLifetime(t *testing.T) {
 	for _, lifetime := range []time.Duration{time.Minute, time.Hour, 24 * time.Hour} {
 		s := newStore("alone")
 		restoreAll(s, inStore(s, granted(home, cnA, clocks.Epoch, clocks.Epoch, clocks.Epoch.Add(lifetime))), hour, time.Second)
+		s.learnBy(terms{learner: true, limits: hour}, when(time.Second))
 		if !s.holds(home, when(lifetime-1)) || s.holds(home, when(lifetime)) {
 			t.Errorf("got other than until %v", lifetime)
 		}

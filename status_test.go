@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"html"
+	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -21,6 +23,7 @@ import (
 	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
 	"github.com/mtlsallowlist/mtlsallowlist/internal/identity/identitytest"
 	"github.com/mtlsallowlist/mtlsallowlist/internal/page"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/replica"
 )
 
 // get asks a middleware for a path, from 203.0.113.7 and without a certificate.
@@ -576,6 +579,35 @@ func TestWhatAStoreShows(t *testing.T) {
 	}
 	if want := "house 2; B cn:phone 0s 16m0s 1h16m0s; A header:alice 1m0s 1m0s 2h1m0s"; got != want || len(v.Events) != 1 || v.Events[0].Why != "no TLS" || v.StateFile != "" {
 		t.Errorf("got %s, want %s; %+v", got, want, v.Events)
+	}
+}
+
+func TestAStoreShowsItsStateFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.json")
+	h := newHouse(t, map[string]Config{"learn": {Mode: "learn", StateFile: path}})
+	if v := openStore(h.store("default")).survey(atTime(h.now)); v.StateFile != path || v.StateFailure != nil {
+		t.Errorf("got %q, which fails by %v, want %q", v.StateFile, v.StateFailure, path)
+	}
+}
+
+func TestAStoreShowsHowItIsReplicated(t *testing.T) {
+	s := newStore(t.Name())
+	if s.figures(atTime(t0)).Replication != nil || s.survey(atTime(t0)).Replication != nil {
+		t.Error("it is shown as replicated, and isn't")
+	}
+	replicator, err := warmUpReplication(slog.New(slog.NewTextHandler(io.Discard, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stores.replicas[s.name] = &replication{replicator: replicator, store: s}
+	defer delete(stores.replicas, s.name)
+	figures, survey := s.figures(atTime(t0)).Replication, s.survey(atTime(t0)).Replication
+	if figures == nil || figures.Failures != 1 || survey == nil || *survey != *figures {
+		t.Errorf("got %+v and %+v, want one failure", figures, survey)
+	}
+	state := replica.State{Synced: true, Since: t0, Failure: "it is away", Failures: 2, Invalid: 3}
+	if got, want := *viewOf(state), (page.Replication{Synced: true, Since: t0, Failure: "it is away", Failures: 2, Invalid: 3}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
 

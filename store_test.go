@@ -299,6 +299,66 @@ func TestGrantsOfTheSameMomentAreInTheOrderOfTheirIPs(t *testing.T) {
 	}
 }
 
+// TestOfAnIdentityWithTwoCertificatesOneGrantIsShown, from the first proof of either until both have ended.
+func TestOfAnIdentityWithTwoCertificatesOneGrantIsShown(t *testing.T) {
+	for _, row := range []struct {
+		name                     string
+		earlier, later           string // "<first proof> <lifetime>" of the certificates, whose last proofs are at 20m and 21m
+		learned, proved, expires time.Duration
+	}{
+		{"the first one came first", "0m 60m", "1m 60m", 0, 21 * time.Minute, 81 * time.Minute},
+		{"the second one came first", "1m 60m", "0m 60m", 0, 21 * time.Minute, 81 * time.Minute},
+		{"the first one lasts longer", "0m 90m", "1m 60m", 0, 21 * time.Minute, 110 * time.Minute},
+	} {
+		s := newStore(row.name)
+		for i, text := range []string{row.earlier, row.later} {
+			first, lifetime, _ := strings.Cut(text, " ")
+			began, _ := time.ParseDuration(first)
+			ttl, err := time.ParseDuration(lifetime)
+			if err != nil {
+				t.Fatal(err)
+			}
+			id := byCertificate("cn:a", fmt.Sprint(i))
+			s.learn(home, id, limits{ttl, 9, 0}, atTime(t0.Add(began)))
+			s.learn(home, id, limits{ttl, 9, 0}, atTime(t0.Add(time.Duration(20+i)*time.Minute)))
+		}
+		shown := s.claims(atTime(t0.Add(30 * time.Minute)))
+		if len(shown) != 1 || shown[0].Learned.Sub(t0) != row.learned || shown[0].Proved.Sub(t0) != row.proved || shown[0].Expires.Sub(t0) != row.expires || shown[0].Identity.Fingerprint() != "1" {
+			t.Errorf("%s: got %+v", row.name, shown)
+		}
+	}
+}
+
+// TestAStoreHandsOverAllThatHolds, in portions, and nothing that has ended.
+func TestAStoreHandsOverAllThatHolds(t *testing.T) {
+	s := newStore(t.Name())
+	wide := limits{time.Hour, 9 * change.PortionSize, 0}
+	for i := 0; i <= change.PortionSize; i++ {
+		s.learn(numbered(i), cnA, limits{time.Minute, wide.maxIPs, 0}, when(0))
+		s.learn(numbered(1000+i), cnA, wide, when(0))
+		s.learn(numbered(2000+i), named("cn:b"), wide, when(0))
+	}
+	s.revoke(netip.Prefix{}, "cn:b", when(time.Second))
+	if got := s.Alive(); got != 3*(change.PortionSize+1) {
+		t.Errorf("got %d alive, want %d", got, 3*(change.PortionSize+1))
+	}
+	got := map[change.Kind]int{}
+	s.Each(s.At(time.Minute), func(portion []change.Change) {
+		if len(portion) > change.PortionSize {
+			t.Errorf("got %d at once", len(portion))
+		}
+		for _, c := range portion {
+			got[c.Kind]++
+		}
+	})
+	if got[change.Granted] != change.PortionSize+1 || got[change.Revoked] != change.PortionSize+1 || len(got) != 2 {
+		t.Errorf("got %v, want %d granted and as many revoked", got, change.PortionSize+1)
+	}
+	if got := s.Alive(); got != 2*(change.PortionSize+1) {
+		t.Errorf("got %d alive after that, want %d", got, 2*(change.PortionSize+1))
+	}
+}
+
 func TestWhatIsRestoredIsAChange(t *testing.T) {
 	s := newStore(t.Name())
 	one := granted(ipOf("A"), named("cn:p"), t0, t0, t0.Add(time.Hour))
@@ -1097,7 +1157,7 @@ func TestAnEvictionIsToldAtOnce(t *testing.T) {
 	if told := box.changes[change.Member(home, cnA)]; told.Kind != change.Evicted || told.Stamp != clockAt0+1000 || told.Expires != told.Stamp {
 		t.Errorf("observers are told %+v", told)
 	}
-	if held := s.changesOf([]*grant{g}, false); len(held) != 0 {
-		t.Errorf("what was evicted is told as held: %v", held)
+	if held, copied := s.changesOf([]*grant{g}, false), s.copies([]*grant{g}); len(held) != 0 || len(copied) != 0 {
+		t.Errorf("what was evicted is told as held: %v, %v", held, copied)
 	}
 }

@@ -116,7 +116,7 @@ func setAside(r reporter, file *statefile.File, as string, why error, now clocks
 // restore applies what a state file holds, as far as the settings of its learner allow. It returns how many grants that were,
 // how many of them hold now, and how many changes the store has taken.
 func (s *store) restore(changes []change.Change, to *settings, now clocks.Moment) (grants, restored, taken int) {
-	terms := terms{learner: true, limits: to.limits, allowPrivate: to.allowPrivate, restoring: true}
+	terms := terms{limits: to.limits, allowPrivate: to.allowPrivate, restoring: true}
 	change.SortOldestFirst(changes)
 	held := []*grant{}
 	change.Portions(len(changes), func(first, last int) {

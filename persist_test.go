@@ -21,6 +21,7 @@ import (
 
 	"github.com/mtlsallowlist/mtlsallowlist/internal/change"
 	"github.com/mtlsallowlist/mtlsallowlist/internal/clientip"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/clocks"
 	"github.com/mtlsallowlist/mtlsallowlist/internal/identity/identitytest"
 	"github.com/mtlsallowlist/mtlsallowlist/internal/wording"
 )
@@ -127,6 +128,9 @@ func TestAStoreSurvivesARestart(t *testing.T) {
 		"status":  {Mode: "status", Proof: "request"},
 	}
 	h := newHouse(t, configs)
+	if strings.Contains(h.log.String(), "msg=restored") {
+		t.Errorf("something is told as restored from a file that isn't there: %s", h.log.String())
+	}
 	h.walk("before", "learn 203.0.113.9 cn:gone=200; wait 30m; learn 203.0.113.7 cn:phone dns:phone.lan=200; wait 10m; learn 2001:db8::7 cn:pad=200; wait 5m")
 	before := h.listing("status", "203.0.113.7").Stores[0].Grants[:2]
 	h.restart(configs)
@@ -206,6 +210,85 @@ func TestAClockSetBackProlongsNoGrantBeyondItsLifetime(t *testing.T) {
 	h.now = h.now.AddDate(-10, 0, 0)
 	h.restart(configs)
 	h.walk("ten years earlier", "enforce 203.0.113.7=200; wait 59m; enforce 203.0.113.7=200; wait 1m; enforce 203.0.113.7=403")
+}
+
+// TestAFileThatHoldsAllIsNotWrittenTwice when it is read: it stays in the order in which somebody has put it.
+func TestAFileThatHoldsAllIsNotWrittenTwice(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		lines  int
+		maxIPs string
+		same   bool
+	}{
+		{"a few", 3, "1000", true},
+		{"more than are handled at once", 2*change.PortionSize + 1, "1000", true},
+		{"more than there may be", 3, "2", false},
+	} {
+		path := filepath.Join(t.TempDir(), "state.json")
+		h := newHouse(t, nil)
+		lines := []string{}
+		for i := row.lines; i > 0; i-- { // the last one first
+			at := t0.Add(time.Duration(i-row.lines) * time.Second)
+			lines = append(lines, granted(numbered(i), named("cn:phone"), at, at, at.Add(time.Hour)).Line())
+		}
+		content := stateOf(h.store("default"), lines...)
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		h.reload(map[string]Config{"learn": {Mode: "learn", TTL: "1h", MaxIPs: row.maxIPs, StateFile: path}})
+		data, err := os.ReadFile(path)
+		if err != nil || (string(data) == content) != row.same {
+			t.Errorf("%s: %v; it is as it was: %t, want %t: %s", row.name, err, string(data) == content, row.same, data)
+		}
+	}
+}
+
+// TestALineThatIsOnlyHalfWrittenIsTold, and no other.
+func TestALineThatIsOnlyHalfWrittenIsTold(t *testing.T) {
+	for _, torn := range []string{"", lineAt("203.0.113.8/32")[:40]} {
+		path := filepath.Join(t.TempDir(), "state.json")
+		h := newHouse(t, nil)
+		if err := os.WriteFile(path, []byte(stateOf(h.store("default"), lineAt("203.0.113.7/32"))+torn), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		h.reload(map[string]Config{"learn": {Mode: "learn", StateFile: path}})
+		want := " grants=1 dropped=0 stateFile=" + path
+		if torn != "" {
+			want += ` reason="the last line was only half written, and is dropped"`
+		}
+		if !strings.Contains(h.log.String(), want+"\n") {
+			t.Errorf("with %q at the end: want %s, got %s", torn, want, h.log.String())
+		}
+	}
+}
+
+// TestAFileThatIsMadeLaterIsTheStoresAtOnce, and no other is left behind.
+func TestAFileThatIsMadeLaterIsTheStoresAtOnce(t *testing.T) {
+	folder := t.TempDir()
+	first, second := filepath.Join(folder, "first.json"), filepath.Join(folder, "second.json")
+	h := newHouse(t, map[string]Config{"learn": {Mode: "learn", TTL: "1h", StateFile: first}})
+	h.walk("a phone", "learn 203.0.113.7 cn:phone=200")
+	h.handlers = h.reload(map[string]Config{"learn": {Mode: "learn", TTL: "1h", StateFile: second}})
+	entries, err := os.ReadDir(folder)
+	if err != nil || len(entries) != 2 || strings.Contains(h.log.String(), "movedTo") {
+		t.Errorf("got %v, %v and %s, want the two files", entries, err, h.log.String())
+	}
+	if got := saved(t, second).ips(); got != "203.0.113.7" {
+		t.Errorf("the file holds %q", got)
+	}
+}
+
+// TestWhatIsReadAfterASleepIsNoOlderForIt since the file goes by the wall clock.
+func TestWhatIsReadAfterASleepIsNoOlderForIt(t *testing.T) {
+	s := newStore(t.Name())
+	s.notice(when(0))
+	now := clocks.Reading{Wall: clocks.Epoch.Add(40 * time.Minute), Mono: time.Second}
+	s.notSooner(0, now)
+	restoreAll(s, []change.Change{{Kind: change.Granted, IP: home, Identity: cnA, Proved: s.At(now.Mono), Expires: s.At(now.Mono) + 3_600_000}}, hour, now.Mono)
+	s.learnBy(terms{learner: true, limits: hour}, now)
+	if !s.holds(home, clocks.Reading{Wall: now.Wall.Add(time.Hour - 1), Mono: now.Mono + time.Hour - 1}) {
+		t.Error("it doesn't hold for its lifetime")
+	}
 }
 
 // TestAFileThatComesLater is about the option being given to a running store, with a file from earlier that somebody
@@ -530,6 +613,9 @@ func TestAFileFromBeforeMayBeSomebodysByNow(t *testing.T) {
 		}
 		if err == nil || !strings.Contains(err.Error(), row.want) {
 			t.Errorf("%s: got %v, want %q", row.content, err, row.want)
+		}
+		if got := stateFileOf(openStore(h.store("default"))).Path(); got != second {
+			t.Errorf("%s: the store is kept in %s, want %s as before", row.content, got, second)
 		}
 		if data, _ := os.ReadFile(first); string(data) != content {
 			t.Errorf("%s: the file is now %q", row.content, data)

@@ -460,6 +460,7 @@ type mailbox struct {
 	all     int // changes that it was handed
 	major   int // but for mere renewals
 	settled int // times that it was waited for
+	ahead   int64
 }
 
 // collect has a mailbox observe a store, instead of the one before.
@@ -481,7 +482,9 @@ func (m *mailbox) Settle(int64, int64) {
 	m.settled++
 }
 
-func (m *mailbox) ClockSet(int64) {}
+func (m *mailbox) ClockSet(by int64) {
+	m.ahead += by
+}
 
 // drain empties the mailbox.
 func (m *mailbox) drain() []change.Change {

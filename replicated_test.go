@@ -3,6 +3,7 @@ package mtlsallowlist
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -17,11 +18,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mtlsallowlist/mtlsallowlist/internal/change"
 	"github.com/mtlsallowlist/mtlsallowlist/internal/clientip"
 	"github.com/mtlsallowlist/mtlsallowlist/internal/clocks"
 	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
 	"github.com/mtlsallowlist/mtlsallowlist/internal/identity/identitytest"
 	"github.com/mtlsallowlist/mtlsallowlist/internal/option"
+	"github.com/mtlsallowlist/mtlsallowlist/internal/redis"
 	"github.com/mtlsallowlist/mtlsallowlist/internal/redis/redistest"
 	"github.com/mtlsallowlist/mtlsallowlist/internal/replica"
 )
@@ -759,6 +762,186 @@ func TestWhoSharesAStoreIsRememberedOnceAndWhileItLives(t *testing.T) {
 	}
 	if got := s.make("d", "x", Redis{DB: "1"}); strings.Count(got, "already") != 1 {
 		t.Errorf("got %q, want one of the two that differ", got)
+	}
+}
+
+// unreachable are settings of a Redis that nobody runs.
+func unreachable(text string) *redisSettings {
+	return &redisSettings{Options: redis.Options{Endpoints: []string{"127.0.0.1:1"}, DialTimeout: time.Second}, text: text}
+}
+
+// TestAReplicationEndsWhenNobodyHasUsedItSince: a reload ends all uses before it begins others.
+func TestAReplicationEndsWhenNobodyHasUsedItSince(t *testing.T) {
+	for _, replaced := range []bool{false, true} {
+		s := newStore(fmt.Sprint(t.Name(), replaced))
+		clock := clocks.Clock{Now: time.Now, Since: time.Since}
+		log := slog.New(slog.NewTextHandler(io.Discard, nil))
+		r := newReplication(s, unreachable("a"), clock, log)
+		used := r
+		if replaced {
+			used = newReplication(s, unreachable("b"), clock, log)
+		}
+		stores.replicas[s.name] = used
+		s.observe(observerRedis, used.replicator)
+		for i, row := range []struct{ n, users, uses, since int }{ // since: the uses at which it is to end, if there have been no more
+			{1, 1, 1, 1},
+			{1, 2, 2, 2},
+			{-1, 1, 2, 2},
+			{-1, 0, 2, 1},
+			{1, 1, 3, 3},
+			{0, 1, 3, 3},
+			{-1, 0, 3, 2},
+		} {
+			if users, uses := r.use(row.n); users != row.users || uses != row.uses {
+				t.Errorf("%d: got %d users and %d uses, want %d and %d", i, users, uses, row.users, row.uses)
+			}
+			if r.endUnused(row.since); r.replicator.Ended() || replicaOf(s) != used || s.observers[observerRedis] == nil {
+				t.Errorf("%d: it has ended", i)
+			}
+		}
+		r.endUnused(3)
+		if !r.replicator.Ended() || (replicaOf(s) != nil) != replaced || (s.observers[observerRedis] != nil) != replaced {
+			t.Errorf("replaced: %t; it has ended: %t; the store is replicated: %t", replaced, r.replicator.Ended(), replicaOf(s) != nil)
+		}
+		used.replicator.End()
+		delete(stores.replicas, s.name)
+	}
+}
+
+// observing returns the replicator that a store hands its changes to; nil if there is none.
+func observing(s *store) *replica.Replicator {
+	r, _ := s.observers[observerRedis].(*replica.Replicator)
+	return r
+}
+
+func TestOneReplicationForTheSameSettings(t *testing.T) {
+	s := newStore(t.Name())
+	clock := clocks.Clock{Now: time.Now, Since: time.Since}
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	var before *replication
+	for _, row := range []struct {
+		name, settings string
+		end            bool // of the one before
+		isNew          bool
+		users          int
+	}{
+		{"the first", "a", false, true, 1},
+		{"the same settings", "a", false, false, 2},
+		{"other settings", "b", false, true, 1},
+		{"the same ones again", "b", false, false, 2},
+		{"the same after its end", "b", true, true, 1},
+	} {
+		if row.end {
+			before.replicator.End()
+		}
+		r, isNew := replicationOf(s, unreachable(row.settings), clock, log)
+		if users, uses := r.use(0); isNew != row.isNew || (r != before) != isNew || users != row.users || uses != users {
+			t.Errorf("%s: it is new: %t; it has %d users, want %t and %d", row.name, isNew, users, row.isNew, row.users)
+		}
+		if before != nil && before.replicator.Ended() != isNew || r.replicator.Ended() {
+			t.Errorf("%s: the one before has ended: %t", row.name, before.replicator.Ended())
+		}
+		if replicaOf(s) != r || observing(s) != r.replicator {
+			t.Errorf("%s: the store is replicated by another one", row.name)
+		}
+		before = r
+	}
+	before.replicator.End()
+	delete(stores.replicas, s.name)
+}
+
+// TestWhoOpensAReplicationWaitsForTheFirstAttempt, since others may have learned who is let in.
+func TestWhoOpensAReplicationWaitsForTheFirstAttempt(t *testing.T) {
+	s := newStore(t.Name())
+	ctx, cancel := context.WithCancel(context.Background())
+	replicate(ctx, s, unreachable("a"), clocks.Clock{Now: time.Now, Since: time.Since}, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	if state := replicaState(s); state == nil || state.Failures == 0 || state.Failure == "" {
+		t.Errorf("got %+v, want a failure", state)
+	}
+	cancel()
+}
+
+// TestWhatAReplicatorSeesOfAStore and what it does to it.
+func TestWhatAReplicatorSeesOfAStore(t *testing.T) {
+	s := newShared(terms{learner: true, limits: hour})
+	mono, slept := 10*time.Second, time.Duration(0)
+	clock := clocks.Clock{Now: func() time.Time { return clocks.Epoch.Add(mono + slept) }, Since: func(since time.Time) time.Duration { return clocks.Epoch.Add(mono).Sub(since) }}
+	file, box := &mailbox{changes: map[string]change.Change{}}, collect(s)
+	s.observe(observerFile, file)
+	r := replicated{store: s, clock: clock}
+	if got := r.Name(); got != "shared" {
+		t.Errorf("got the name %q", got)
+	}
+	if got := r.Moment(); got != mono {
+		t.Errorf("got the moment %v, want %v", got, mono)
+	}
+	if invalid := r.Apply(told(t, "9s g 203.0.113.7/32 cn:a; 25h g 203.0.113.8/32 cn:a"), mono); invalid != 1 || heldBy(s, mono) != "203.0.113.7 cn:a" {
+		t.Errorf("got %d invalid, and %q is held", invalid, heldBy(s, mono))
+	}
+	r.Settle()
+	if file.settled != 1 || box.settled != 0 {
+		t.Errorf("the file is waited for %d times, Redis %d times, want once and never", file.settled, box.settled)
+	}
+	slept = time.Hour
+	r.Notice()
+	if got := heldBy(s, mono); got != "" {
+		t.Errorf("after a sleep of an hour %q is held", got)
+	}
+}
+
+// TestWhoKeepsChangesIsToldHowTheClockIsSet, and so is how far Redis's is behind.
+func TestWhoKeepsChangesIsToldHowTheClockIsSet(t *testing.T) {
+	s := newStore(t.Name())
+	box := collect(s)
+	begin := s.list.Ahead
+	for i, row := range []struct{ redis, behind, ahead int64 }{{clockAt0, 0, clockAt0}, {clockAt0 + 7000, 0, clockAt0 + 7000}, {clockAt0 + 6000, 1000, clockAt0 + 7000}} {
+		if behind := s.Compare(row.redis, 0, replicaTolerance); behind != row.behind || begin+box.ahead != row.ahead || s.list.Ahead != row.ahead {
+			t.Errorf("%d: Redis's is behind by %d, and ahead by %d of what is told, %d of what is, want %d and %d", i, behind, begin+box.ahead, s.list.Ahead, row.behind, row.ahead)
+		}
+	}
+}
+
+// TestHowFarWhatOthersProvedSetsTheClockAhead: what has happened isn't in the future, unless that makes no sense.
+func TestHowFarWhatOthersProvedSetsTheClockAhead(t *testing.T) {
+	for _, row := range []struct {
+		changes string // at 10 s
+		want    time.Duration
+	}{
+		{"10050ms g 203.0.113.8/32 cn:b", 0},
+		{"10051ms g 203.0.113.8/32 cn:b", 51 * time.Millisecond},
+		{"24h10s g 203.0.113.8/32 cn:b", 24 * time.Hour},
+		{"24h10001ms g 203.0.113.8/32 cn:b", 0},
+		{"8h10s r 203.0.113.8/32 cn:b", 0},
+		{"8h10s g 203.0.113.8/32 cn:b; 9s g 203.0.113.9/32 cn:b", 8 * time.Hour},
+		{"8h10s g 203.0.113.8/32 cn:b; 9h10s g 203.0.113.9/32 cn:b; 25h g 203.0.113.9/32 cn:b", 9 * time.Hour},
+	} {
+		s := newShared(terms{learner: true, limits: hour})
+		s.applyRemote(told(t, row.changes), 10*time.Second)
+		if got := time.Duration(s.list.Ahead-clockAt0) * time.Millisecond; got != row.want {
+			t.Errorf("%s: got %v, want %v", row.changes, got, row.want)
+		}
+	}
+}
+
+func TestWhatIsToldOfReplication(t *testing.T) {
+	var text bytes.Buffer
+	s := newStore("house")
+	log := slog.New(slog.NewTextHandler(&text, nil))
+	l := replicationLog{reporter: reporter{log: log, store: s}, now: func() time.Time { return t0 }}
+	l.Synced("redis:6379")
+	l.Failed(errors.New("redis: it is away"))
+	l.Fault("a bug")
+	for _, want := range []string{
+		`level=INFO msg="in step" store=house redis=redis:6379` + "\n",
+		`level=ERROR msg=failed store=house reason="redis: it is away"` + "\n",
+		`level=ERROR msg="a fault in the plugin" panic="a bug"` + "\n",
+	} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("the log lacks %q: %s", want, text.String())
+		}
+	}
+	if events := s.lastEvents(); len(events) != 2 || events[0].What != "in step" || events[1].Why != "redis: it is away" || events[0].At != t0 || events[1].At != t0 {
+		t.Errorf("got the events %+v", events)
 	}
 }
 

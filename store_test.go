@@ -1074,6 +1074,11 @@ func TestHowMuchOlderGrantsBecome(t *testing.T) {
 			s.Compare(clockAt0+10_000, now.Mono, replicaTolerance)
 			s.Compare(clockAt0+8*3600_000+10_000, now.Mono, replicaTolerance)
 		}, 15*time.Hour - 9*time.Second},
+		{"other replicas' proofs are from later, and the wall clock has said so in part", func(s *store) {
+			s.notice(clocks.Reading{Wall: now.Wall.Add(time.Hour), Mono: now.Mono})
+			s.applyRemote(told(t, "4h10s g 203.0.113.8/32 cn:b"), now.Mono)
+			s.applyRemote(told(t, "8h10s g 203.0.113.8/32 cn:b"), now.Mono)
+		}, 16*time.Hour - 9*time.Second},
 		{"another replica's proof is from later", func(s *store) { s.applyRemote(told(t, "8h10s g 203.0.113.8/32 cn:b"), now.Mono) }, 16*time.Hour - 9*time.Second},
 		{"another replica's proof is from as good as now", func(s *store) { s.applyRemote(told(t, "10050ms g 203.0.113.8/32 cn:b"), now.Mono) }, 24*time.Hour - 9*time.Second},
 		{"another replica's proof makes no sense", func(s *store) { s.applyRemote(told(t, "24h11s g 203.0.113.8/32 cn:b"), now.Mono) }, 24*time.Hour - 9*time.Second},
@@ -1092,6 +1097,18 @@ func TestHowMuchOlderGrantsBecome(t *testing.T) {
 		if got := gone.expires - now.Mono; got != row.want || gone.due != gone.expires || gone.proved != g.proved {
 			t.Errorf("%s: got %v left of the revocation of %v, due in %v, want %v of that of %v", row.name, got, gone.proved, gone.due-now.Mono, row.want, g.proved)
 		}
+	}
+}
+
+// TestWhatTheWallClockSaidBeforeRedisAnsweredIsOver: Redis's clock is set ahead by so much more.
+func TestWhatTheWallClockSaidBeforeRedisAnsweredIsOver(t *testing.T) {
+	s := newStore("shared")
+	s.learn(home, cnA, house24, when(time.Second))
+	s.notice(clocks.Reading{Wall: clocks.Epoch.Add(2*time.Hour + 2*time.Second), Mono: 2 * time.Second})
+	s.Compare(clockAt0, 0, replicaTolerance)
+	s.Compare(clockAt0+8*3600_000, 0, replicaTolerance)
+	if got := s.list.addresses[home].grantOf(cnA).expires; got != 14*time.Hour+time.Second {
+		t.Errorf("it expires at %v, want 10 hours earlier than it did", got)
 	}
 }
 

@@ -925,7 +925,8 @@ func TestARevocationCountsWhateverItsStamp(t *testing.T) {
 	}
 }
 
-// TestGrantsFromTheFuture are invalid from the millisecond on that is beyond what replicas' clocks may differ by. Others are of now.
+// TestGrantsFromTheFuture are invalid from the millisecond on that is beyond what replicas' clocks may differ by. Others are of
+// now.
 func TestGrantsFromTheFuture(t *testing.T) {
 	for _, row := range []struct {
 		stamp, proved int64 // after now

@@ -983,7 +983,8 @@ func TestWhatWasRestoredMayHaveBeenRevoked(t *testing.T) {
 	}
 }
 
-// TestWhatWasRestoredIsDatedEarlier when Redis answers, unless it was proved again: it may have been revoked elsewhere meanwhile.
+// TestWhatWasRestoredIsDatedEarlier when Redis answers, unless it was proved again: it may have been revoked elsewhere
+// meanwhile.
 func TestWhatWasRestoredIsDatedEarlier(t *testing.T) {
 	s := newStore("shared")
 	before := func(ip netip.Prefix) change.Change {

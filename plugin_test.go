@@ -478,7 +478,7 @@ func (m *mailbox) Changed(c change.Change) {
 	}
 }
 
-func (m *mailbox) Settle(int64, int64) {
+func (m *mailbox) Settle(_, _ int64) {
 	m.settled++
 }
 

@@ -1136,6 +1136,7 @@ func TestBounds(t *testing.T) {
 		{"certificates of one identity behind one IP", maxCertificates, 4},
 		{"bytes of a text that a client is remembered by", maxSource, 256},
 		{"clients that an enforcer remembers", maxKnown, 16_384},
+		{"connections of other proxies that it remembers", maxConnections, 1024},
 		{"connections that a learner remembers", maxProofs, 1000},
 		{"bytes of a form", maxForm, 1_048_576},
 		{"seconds between two writes for renewals alone", int64(renewalInterval / time.Second), 60},

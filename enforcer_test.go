@@ -280,10 +280,10 @@ func TestWhatIsRememberedOfClientsIsBounded(t *testing.T) {
 	e.store.learn(clientip.Prefix(ipOf("\x07").Addr(), 64), identity.Identity{Names: []string{"cn:p"}}, limits{ttl: time.Hour, maxIPs: 1}, when(0))
 	for i := 0; i < most+100; i++ {
 		header := http.Header{"X-Forwarded-For": {fmt.Sprint(i, ", 203.0.113.7")}}
-		e.decide(httptest.NewRecorder(), &http.Request{Header: header})
+		e.decide(httptest.NewRecorder(), &http.Request{RemoteAddr: fmt.Sprint("192.0.2.1:", i), Header: header})
 	}
-	if len(e.known) != most {
-		t.Errorf("an enforcer remembers %d of %d clients, want %d", len(e.known), most+100, most)
+	if len(e.known) != most || len(e.seen) != maxConnections {
+		t.Errorf("an enforcer remembers %d clients and %d connections of %d, want %d and %d", len(e.known), len(e.seen), most+100, most, maxConnections)
 	}
 	for _, long := range []int{maxSource, maxSource + 1} {
 		source := fmt.Sprintf("%*s", long, ", 203.0.113.7")
@@ -291,6 +291,15 @@ func TestWhatIsRememberedOfClientsIsBounded(t *testing.T) {
 		if got, want := e.known[source] != nil, long <= maxSource; got != want {
 			t.Errorf("a text of %d bytes is remembered: got %t, want %t", long, got, want)
 		}
+	}
+
+	if s, err = parse(&Config{Mode: "enforce", Store: []string{h.store("a")}, SourceRange: []string{"203.0.113.7"}}); err != nil {
+		t.Fatal(err)
+	}
+	e = newEnforcer(*s, next, h.clock())
+	e.decide(httptest.NewRecorder(), &http.Request{RemoteAddr: "203.0.113.7:1"})
+	if len(e.known) != 1 || len(e.seen) != 0 {
+		t.Errorf("behind no other proxy, an enforcer remembers %d clients and %d connections, want 1 and none", len(e.known), len(e.seen))
 	}
 
 	if s, err = parse(&Config{Mode: "learn", Store: []string{h.store("a")}}); err != nil {

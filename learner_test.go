@@ -37,15 +37,19 @@ import (
 func TestAProofIsTakenOncePerConnection(t *testing.T) {
 	h := newHouse(t, nil)
 	for _, row := range []struct {
-		name   string
-		config Config
-		want   int
+		name     string
+		config   Config
+		observed bool // renewals are told to others once a minute
+		shared   bool // each is told to other replicas
+		want     int
 	}{
-		{"without limits", Config{}, 1},
-		{"with a full store", Config{MaxIPs: "1"}, 1},
-		{"with one IP per identity", Config{MaxIPsPerIdentity: "1"}, 1},
-		{"with more IPs per identity than it has", Config{MaxIPsPerIdentity: "2"}, 1},
-		{"behind a proxy, where a connection is of many clients", Config{IPStrategy: IPStrategy{Depth: "1"}}, 4},
+		{"without limits", Config{}, false, false, 1},
+		{"with a full store", Config{MaxIPs: "1"}, false, false, 1},
+		{"with one IP per identity", Config{MaxIPsPerIdentity: "1"}, false, false, 1},
+		{"with more IPs per identity than it has", Config{MaxIPsPerIdentity: "2"}, false, false, 1},
+		{"behind a proxy, where a connection is of many clients", Config{IPStrategy: IPStrategy{Depth: "1"}}, false, false, 4},
+		{"with a file", Config{}, true, false, 3},
+		{"with other replicas", Config{}, false, true, 4},
 	} {
 		row.config.Mode, row.config.Store = "learn", []string{h.store(row.name)}
 		s, err := parse(&row.config)
@@ -58,6 +62,12 @@ func TestAProofIsTakenOncePerConnection(t *testing.T) {
 			reads++
 			return address(req)
 		}
+		if row.observed {
+			collect(s.stores[0])
+		}
+		if row.shared {
+			stores.replicas[s.stores[0].name] = &replication{}
+		}
 		next := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
 		handler := newLearner(*s, next, nil, h.clock(), reporter{log: h.logger, store: s.stores[0]}).handler()
 		state := identitytest.Verified(identitytest.Certificate("cn:p"))
@@ -67,6 +77,7 @@ func TestAProofIsTakenOncePerConnection(t *testing.T) {
 			req := &http.Request{RemoteAddr: "203.0.113.7:1", TLS: state, Header: http.Header{"X-Forwarded-For": {"203.0.113.7"}}}
 			handler.ServeHTTP(httptest.NewRecorder(), req)
 		}
+		delete(stores.replicas, s.stores[0].name)
 		if reads != row.want {
 			t.Errorf("%s: four requests read %d addresses, want %d", row.name, reads, row.want)
 		}
@@ -129,6 +140,27 @@ func TestWhoIsNotLearnedWritesNoFile(t *testing.T) {
 	h.walk("another", "learn 198.51.100.1 cn:p=200")
 	if looks(t, filepath.Dir(path)) == before {
 		t.Error("the file wasn't written")
+	}
+}
+
+// TestOnlyWhatIsNewIsWaitedFor since whoever waits does so for a disk.
+func TestOnlyWhatIsNewIsWaitedFor(t *testing.T) {
+	h := newHouse(t, map[string]Config{"learn": {Mode: "learn", SourceRange: []string{"203.0.113.64/26"}}})
+	m := collect(openStore(h.store("default")))
+	for _, row := range []struct {
+		name, from, certificate string
+		want                    int
+	}{
+		{"a new address", "203.0.113.7", "cn:p", 1},
+		{"a renewal", "203.0.113.7", "cn:p", 0},
+		{"a private address", "192.168.0.1", "cn:p", 0},
+		{"an address of the source range", "203.0.113.65", "cn:p", 0},
+		{"a name that is too long to be kept", "203.0.113.8", "cn:" + strings.Repeat("x", identity.MaxNames), 0},
+	} {
+		m.settled = 0
+		if got := h.ask("learn", row.from, row.certificate); got != 200 || m.settled != row.want {
+			t.Errorf("%s: got %d after %d waits, want 200 after %d", row.name, got, m.settled, row.want)
+		}
 	}
 }
 

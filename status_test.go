@@ -304,6 +304,9 @@ func TestRevoking(t *testing.T) {
 			if rw.Body.String() != said || left != row.left || method == http.MethodPost && (rw.Code != 303 || location != fmt.Sprint("/?revoked=", row.want)) {
 				t.Errorf("%s %s: got %d, %q, %q, left are %s, want %d and %s", method, row.query, rw.Code, rw.Body, location, left, row.want, row.left)
 			}
+			if kind := rw.Header().Get("Content-Type"); method == http.MethodDelete && kind != "application/json" {
+				t.Errorf("%s: the answer is %q, want JSON", row.query, kind)
+			}
 			if got := strings.Count(h.log.String(), "msg=revoked"); got != row.want {
 				t.Errorf("%s %s: the log tells of %d, want %d", method, row.query, got, row.want)
 			}

@@ -2,6 +2,7 @@ package mtlsallowlist
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/http"
@@ -56,6 +57,7 @@ var faultRows = []struct {
 	{"an unknown proof", Config{Mode: "status", Proof: "cookie"}, `proof: invalid value "cookie": want "certificate", "request" or "response"`},
 	{"no proof but a space", Config{Mode: "status", Proof: " "}, `proof: invalid value " ": want "certificate", "request" or "response"`},
 	{"a response as proof, where none is awaited", Config{Mode: "either", Proof: "response"}, `proof: invalid value "response": has no meaning in mode "either": it is for learn`},
+	{"a response as proof in a misspelt mode", Config{Mode: "lern", Proof: "response"}, `mode: invalid value "lern" & proof: invalid value "response": has no meaning in mode "lern": it is for learn`},
 	{"a response as proof for a page", Config{Mode: "status", Proof: "response"}, `proof: invalid value "response": has no meaning in mode "status": it is for learn`},
 	{"either where everybody has a proof", Config{Mode: "either", Proof: "request"}, `proof: invalid value "request": without identityHeader mode "either" would learn everybody`},
 	{"a header of certificates for a learner", Config{Mode: "learn", IdentityHeader: "X-User"}, `identityHeader: invalid value "X-User": has no meaning with proof "certificate"`},
@@ -184,6 +186,8 @@ func TestEachFaultIsToldOnce(t *testing.T) {
 	}{
 		{Config{Mode: "enforce", Store: []string{"a", "a", "b", "b", "a"}}, `store: invalid value "a,a,b,b,a": want each once`},
 		{Config{Mode: "enforce", Proof: "x"}, `proof: invalid value "x": has no meaning in mode "enforce": it is for learn, either, status`},
+		{Config{Mode: "enforce", Redis: &Redis{Endpoints: []string{"h:1", " "}}}, `redis.endpoints: want no empty parts`},
+		{Config{Mode: "enforce", Redis: &Redis{Unknown: map[string]any{"poolSize": 1}}}, `redis.poolSize: has no meaning here: a store has two connections to Redis, whatever comes`},
 	} {
 		if _, err := parse(&row.config); err == nil || err.Error() != row.want {
 			t.Errorf("got %v, want %s", err, row.want)
@@ -243,6 +247,32 @@ func TestHowRedisIsReached(t *testing.T) {
 		got := fmt.Sprintf("%v %s %s %d %v %v %v", r.Endpoints, r.Username, r.Password, r.DB, r.ReadTimeout, r.WriteTimeout, r.DialTimeout)
 		if got != row.want {
 			t.Errorf("%s: got %q, want %q", row.name, got, row.want)
+		}
+	}
+}
+
+func TestHowConnectionsToRedisAreEncrypted(t *testing.T) {
+	cert, key := clientCertificate(t)
+	for _, row := range []struct {
+		name string
+		tls  *RedisTLS
+		want string
+	}{
+		{"not at all", nil, "not"},
+		{"by default", &RedisTLS{}, "TLS 1.2, an authority: false, certificates: 0, unverified: false"},
+		{"with all there is", &RedisTLS{CA: cert, Cert: cert, Key: key, InsecureSkipVerify: "true"}, "TLS 1.2, an authority: true, certificates: 1, unverified: true"},
+	} {
+		s, err := parse(&Config{Mode: "enforce", Redis: &Redis{TLS: row.tls}})
+		if err != nil {
+			t.Errorf("%s: %v", row.name, err)
+			continue
+		}
+		got := "not"
+		if c := s.redis.TLS; c != nil {
+			got = fmt.Sprintf("%s, an authority: %t, certificates: %d, unverified: %t", tls.VersionName(c.MinVersion), c.RootCAs != nil, len(c.Certificates), c.InsecureSkipVerify)
+		}
+		if got != row.want {
+			t.Errorf("%s: got %s, want %s", row.name, got, row.want)
 		}
 	}
 }
@@ -419,6 +449,9 @@ func TestWhoPutsALoginIntoAnEndpointIsToldWhereItBelongs(t *testing.T) {
 		if _, err := parse(&Config{Mode: "enforce", Redis: &Redis{Endpoints: []string{endpoint}}}); err == nil || err.Error() != want {
 			t.Errorf("%s: got %v, want %s", endpoint, err, want)
 		}
+	}
+	if _, err := parse(&Config{Mode: "enforce", Redis: &Redis{Endpoints: []string{"h"}}}); err == nil || err.Error() != `redis.endpoints: want host:port, e.g. "redis:6379"` {
+		t.Errorf("without a login: got %v, want nothing said of one", err)
 	}
 	for _, endpoint := range []string{"h:6379", "redis-master.default.svc.cluster.local:6379", "my_redis:1", "192.0.2.1:65535", "[::1]:6379", "[fe80::1%eth0]:6379"} {
 		if _, err := parse(&Config{Mode: "enforce", Redis: &Redis{Endpoints: []string{endpoint}}}); err != nil {
@@ -676,6 +709,7 @@ func TestKeysAreReadBelowTheFolderOfSecretsAlone(t *testing.T) {
 		v.write(folder+"/cert.pem", cert)
 		v.write(folder+"/key.pem", key)
 	}
+	v.write("secrets/byte", "x")
 	v.link("secrets/leak.pem", "../outside/key.pem")
 	if out, err := exec.Command("mkfifo", v.at("pipe")).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
@@ -694,6 +728,9 @@ func TestKeysAreReadBelowTheFolderOfSecretsAlone(t *testing.T) {
 		{"a link to another key of Traefik's", RedisTLS{Cert: cert, Key: v.at("secrets/leak.pem")}, refused},
 		{"another key of Traefik's by a way around", RedisTLS{Cert: cert, Key: v.at("secrets/../outside/key.pem")}, refused},
 		{"a file for a key that is no key", RedisTLS{Cert: cert, Key: v.at("secrets/password")}, unpaired},
+		{"a byte for a certificate", RedisTLS{Cert: v.at("secrets/byte")}, unpaired},
+		{"a byte for a key", RedisTLS{Key: v.at("secrets/byte")}, unpaired},
+		{"a byte for an authority", RedisTLS{CA: v.at("secrets/byte")}, "redis.tls.ca: want certificates in PEM"},
 		{"a pipe for an authority", RedisTLS{CA: v.at("pipe")}, "redis.tls.ca: want PEM, or the path of a file with it that can be read: want a regular file"},
 		{"a pipe for a certificate", RedisTLS{Cert: v.at("pipe"), Key: key}, "redis.tls.cert: want PEM, or the path of a file with it that can be read: want a regular file"},
 		{"no end for an authority", RedisTLS{CA: "/dev/zero"}, "redis.tls.ca: want PEM, or the path of a file with it that can be read: want a regular file"},

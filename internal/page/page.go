@@ -93,7 +93,7 @@ type Template struct {
 
 // New returns the template of the page.
 func New() *Template {
-	return &Template{html: template.Must(template.New("page").Parse(strings.Replace(pageHTML, "STYLE", style, 1)))}
+	return &Template{html: template.Must(template.New("page").Parse(strings.ReplaceAll(pageHTML, "STYLE", style)))}
 }
 
 // WriteHTML writes the page.

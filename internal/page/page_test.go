@@ -80,15 +80,15 @@ func TestThePageShowsTheLastEventsFirst(t *testing.T) {
 	if events := shown(s, netip.Prefix{}, t0).Events; len(events) != 1 || events[0].What != "first" {
 		t.Errorf("got %v, want the first", events)
 	}
-	for i := 0; i < shownEvents-2; i++ {
+	for i := 0; i < 18; i++ {
 		s.Events = append(s.Events, Event{At: t0, What: "old"})
 	}
 	s.Events = append(s.Events, Event{At: t0, What: "learned", IP: ipOf("A"), Identity: named("cn:\u202ephone")})
 	s.Events = append(s.Events, Event{At: t0.Add(time.Second), What: "failed", Why: "no\u202eroom"})
 	s.Events = append(s.Events, Event{At: t0.Add(time.Minute), What: "refused", IP: netip.MustParsePrefix("2001:db8::/64"), Why: "no TLS"})
 	events := shown(s, netip.Prefix{}, t0.Add(2*time.Minute)).Events
-	if len(events) != shownEvents {
-		t.Fatalf("got %d, want %d", len(events), shownEvents)
+	if len(events) != 20 {
+		t.Fatalf("got %d, want 20", len(events))
 	}
 	for i, want := range []string{
 		"refused 2001:db8::/64  no TLS 1 min ago 2026-01-01 00:01:00 UTC 2026-01-01T00:01:00Z",
@@ -156,6 +156,8 @@ func TestGrantsAreShownAHundredAtATime(t *testing.T) {
 		{"no page", 101, "page=0", 100, "cn:Phone-0", "1 to 100 of 101 grants.", "", "?page=2", true},
 		{"a page before", 101, "page=-1", 100, "cn:Phone-0", "1 to 100 of 101 grants.", "", "?page=2", true},
 		{"no number", 101, "page=x", 100, "cn:Phone-0", "1 to 100 of 101 grants.", "", "?page=2", true},
+		{"the last page that is looked for", 101, "page=1048576", 0, "", "None of 101 grants.", "?page=1048575", "", true},
+		{"one beyond", 101, "page=1048577", 100, "cn:Phone-0", "1 to 100 of 101 grants.", "", "?page=2", true},
 		{"a number that is too large", 101, "page=99999999999999999999", 100, "cn:Phone-0", "1 to 100 of 101 grants.", "", "?page=2", true},
 		{"by a name", 1000, "find=cn:phone-77", 11, "cn:Phone-77", "1 to 11 of 11 found, of 1000 grants.", "", "", true},
 		{"by a part of a name, whatever its case", 1000, "find=+HONE-77+", 11, "cn:Phone-77", "1 to 11 of 11 found, of 1000 grants.", "", "", true},
@@ -179,6 +181,17 @@ func TestGrantsAreShownAHundredAtATime(t *testing.T) {
 		}
 		if len(s.IPList) != row.shown || s.IPs != row.grants {
 			t.Errorf("%s: %d addresses can be revoked, and it counts %d", row.name, len(s.IPList), s.IPs)
+		}
+		if isCounted := len(s.IPList) > 0 && s.IPList[0].Count != ""; isCounted != (row.text == "") {
+			t.Errorf("%s: the grants of an address are counted: %t, although %q are shown", row.name, isCounted, row.text)
+		}
+	}
+}
+
+func TestOneStoreOfManyGrantsIsEnoughToSearchAndTurnPages(t *testing.T) {
+	for _, stores := range [][]Store{{many(101), many(3)}, {many(3), many(101)}} {
+		if v := viewOf(Request{Path: "/", Query: url.Values{}, Now: t0}, Viewer{}, stores); !v.Searches || v.Older != "?page=2" {
+			t.Errorf("of %d grants first: got a search: %t, after %q, want both", len(stores[0].Grants), v.Searches, v.Older)
 		}
 	}
 }
@@ -230,5 +243,12 @@ func TestWhatThePageSaysOfReplication(t *testing.T) {
 		if text, problem := row.state.Text(t0.Add(3 * time.Minute)); text != row.text || problem != row.problem {
 			t.Errorf("%s: got %q, a problem: %t; want %q, %t", row.name, text, problem, row.text, row.problem)
 		}
+		v := shown(Store{Name: "a", Replication: &row.state}, netip.Prefix{}, t0.Add(3*time.Minute))
+		if got := strings.Join(append(v.Problems, v.Replicated), "|"); !v.IsReplicated || row.problem && got != row.text+"|" || !row.problem && got != row.text {
+			t.Errorf("%s: the page shows %q of a store that is replicated: %t, want %q", row.name, got, v.IsReplicated, row.text)
+		}
+	}
+	if v := shown(Store{Name: "a"}, netip.Prefix{}, t0); v.IsReplicated || v.Replicated != "" {
+		t.Errorf("of a store alone: got %q, replicated: %t", v.Replicated, v.IsReplicated)
 	}
 }

@@ -69,9 +69,9 @@ type instant struct {
 
 // storeViewOf shows those of the grants that were found from the first on.
 func storeViewOf(store Store, found []Grant, first int, mine netip.Prefix, now time.Time) storeView {
-	v := storeView{Name: wording.Printable(store.Name), Value: store.Name, MaxIPs: store.MaxIPs, Learns: store.MaxIPs > 0, Total: len(store.Grants)}
-	if store.StateFile != "" {
-		v.Kept = wording.Printable(store.StateFile)
+	v := storeView{
+		Name: wording.Printable(store.Name), Value: store.Name, MaxIPs: store.MaxIPs, Learns: store.MaxIPs > 0,
+		Kept: wording.Printable(store.StateFile), Total: len(store.Grants),
 	}
 	if store.StateFailure != nil {
 		v.Problems = append(v.Problems, "The state can't be written, and would be lost at a restart: "+wording.Printable(store.StateFailure.Error()))

@@ -711,6 +711,7 @@ func TestKeysAreReadBelowTheFolderOfSecretsAlone(t *testing.T) {
 	}
 	v.write("secrets/byte", "x")
 	v.link("secrets/leak.pem", "../outside/key.pem")
+	v.link("loop", "loop")
 	if out, err := exec.Command("mkfifo", v.at("pipe")).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
@@ -733,6 +734,7 @@ func TestKeysAreReadBelowTheFolderOfSecretsAlone(t *testing.T) {
 		{"a byte for an authority", RedisTLS{CA: v.at("secrets/byte")}, "redis.tls.ca: want certificates in PEM"},
 		{"a pipe for an authority", RedisTLS{CA: v.at("pipe")}, "redis.tls.ca: want PEM, or the path of a file with it that can be read: want a regular file"},
 		{"a pipe for a certificate", RedisTLS{Cert: v.at("pipe"), Key: key}, "redis.tls.cert: want PEM, or the path of a file with it that can be read: want a regular file"},
+		{"a link to itself for an authority", RedisTLS{CA: v.at("loop")}, "redis.tls.ca: want PEM, or the path of a file with it that can be read: it can't be read"},
 		{"no end for an authority", RedisTLS{CA: "/dev/zero"}, "redis.tls.ca: want PEM, or the path of a file with it that can be read: want a regular file"},
 		{"what the kernel makes up for an authority", RedisTLS{CA: "/proc/self/environ"}, "redis.tls.ca: want PEM, or the path of a file with it that can be read: it is empty"},
 		{"a folder for an authority", RedisTLS{CA: "/etc"}, "redis.tls.ca: want PEM, or the path of a file with it that can be read: want a regular file"},

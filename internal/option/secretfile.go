@@ -31,7 +31,7 @@ var errToken = errors.New("want a password, not a token")
 // Symbolic links may lead about in the folder, as those of Kubernetes do, but not out of it. What is read is where they led
 // to when they were followed, and no link any more.
 func ReadSecret(path string) ([]byte, error) {
-	folder, resolvedFolder, err := folderOfSecrets()
+	folder, leadsTo, err := folderOfSecrets()
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +43,7 @@ func ReadSecret(path string) ([]byte, error) {
 	if err != nil {
 		return nil, withoutPath(err)
 	}
-	if !isBelow(resolved, resolvedFolder) {
+	if !isBelow(resolved, leadsTo) {
 		return nil, errOutside
 	}
 	if strings.Contains(filepath.ToSlash(resolved), "/kubernetes.io/") {
@@ -58,11 +58,16 @@ func folderOfSecrets() (folder, resolved string, err error) {
 	if !named {
 		folder = secretsFolder
 	}
-	resolved, err = filepath.EvalSymlinks(folder)
+	return resolvedFolder(folder, named)
+}
+
+// resolvedFolder does so for a folder that the environment has named, or the one by default.
+func resolvedFolder(path string, named bool) (folder, resolved string, err error) {
+	resolved, err = filepath.EvalSymlinks(path)
 	switch {
 	case !named && err != nil:
-		return secretsFolder, secretsFolder, nil // there is nothing in it, either
-	case !filepath.IsAbs(folder) || err == nil && filepath.Dir(resolved) == resolved:
+		return path, path, nil // there is nothing in it, either
+	case !filepath.IsAbs(path) || filepath.Dir(resolved) == resolved:
 		err = errors.New("want the absolute path of a folder other than the root")
 	case err != nil:
 		err = withoutPath(err)
@@ -70,7 +75,7 @@ func folderOfSecrets() (folder, resolved string, err error) {
 	if err != nil {
 		return "", "", fmt.Errorf("%s in Traefik's environment: %w", secretsNamed, err)
 	}
-	return filepath.Clean(folder), resolved, nil
+	return filepath.Clean(path), resolved, nil
 }
 
 func isBelow(path, folder string) bool {

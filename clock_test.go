@@ -140,6 +140,19 @@ func TestAGrantEndsWhenEitherClockSaysSo(t *testing.T) {
 	}
 }
 
+// TestTheMetricsGoByEitherClock although nobody has asked for anything else since the machine slept.
+func TestTheMetricsGoByEitherClock(t *testing.T) {
+	configs := map[string]Config{"learn": {Mode: "learn", TTL: "1h"}, "status": {Mode: "status", Proof: "request"}}
+	m := newMachine(t, configs)
+	for _, row := range []struct{ steps, want string }{{"learn=200", "1"}, {"sleep 59m", "1"}, {"sleep 1m", "0"}} {
+		m.live("the machine sleeps", row.steps, configs)
+		want := `mtlsallowlist_grants{store="` + m.store("default") + `"} ` + row.want + "\n"
+		if got := m.get("status", "/metrics", "").Body.String(); !strings.Contains(got, want) {
+			t.Errorf("after %s: got %s, want %s", row.steps, got, want)
+		}
+	}
+}
+
 func TestACertificateEndsByTheWallClock(t *testing.T) {
 	for _, row := range []struct {
 		name  string

@@ -634,6 +634,19 @@ func (s *sharers) make(name, names string, redis Redis) string {
 	return ""
 }
 
+func TestWhoeverHasRedisSharesTheStore(t *testing.T) {
+	h := newHouse(t, nil)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	for _, mode := range []string{"learn", "either", "enforce"} {
+		config := &Config{Mode: mode, Store: []string{h.store(mode)}, Redis: &Redis{Endpoints: []string{"127.0.0.1:1"}}}
+		_, err := newHandler(ctx, http.NotFoundHandler(), config, mode, h.clock(), h.logger)
+		if shared := replicaOf(openStore(h.store(mode))) != nil; err != nil || !shared {
+			t.Errorf("%s: got %v, shared: %t, want it shared", mode, err, shared)
+		}
+	}
+}
+
 func TestTheMiddlewaresOfAStoreHaveOneRedis(t *testing.T) {
 	cert, key := clientCertificate(t)
 	t.Setenv("MTLSALLOWLIST_PASSWORD", "hunter2")

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
 )
@@ -38,11 +39,16 @@ var rows = []struct {
 	{"all translated addresses", "64:ff9b::/64 cn:a - 5 9 g 1 4 0 cn:a", false},
 	{"an address with a zone", "fe80::1%eth0/128 cn:a - 5 9 g 1 4 0 cn:a", false},
 	{"bits beyond the prefix", "2001:db8::1/64 cn:a - 5 9 g 1 4 0 cn:a", false},
+	{"a longer spelling of an address", "2001:db8:0::/64 cn:a - 5 9 g 1 4 0 cn:a", false},
 	{"another spelling of an address", "2001:DB8::/64 cn:a - 5 9 g 1 4 0 cn:a", false},
 	{"a name for an address", "localhost cn:a - 5 9 g 1 4 0 cn:a", false},
 	{"a stamp before 1970", "203.0.113.7/32 cn:a - -5 9 g 1 4 0 cn:a", false},
 	{"a stamp in words", "203.0.113.7/32 cn:a - now 9 g 1 4 0 cn:a", false},
 	{"a stamp beyond measure", "203.0.113.7/32 cn:a - 100000000000001 9 g 1 4 0 cn:a", false},
+	{"all times as late as may be", "203.0.113.7/32 cn:a - 100000000000000 100000000000000 g 100000000000000 100000000000000 0 cn:a", true},
+	{"learned beyond measure", "203.0.113.7/32 cn:a - 5 9 g 100000000000001 4 0 cn:a", false},
+	{"proved beyond measure", "203.0.113.7/32 cn:a - 5 9 g 1 100000000000001 0 cn:a", false},
+	{"times of all digits", "203.0.113.7/32 cn:a - 1234567890 2345678901 g 3456789012 4567890123 0 cn:a", true},
 	{"a stamp that overflows", "203.0.113.7/32 cn:a - 99999999999999999999 9 g 1 4 0 cn:a", false},
 	{"another spelling of a stamp", "203.0.113.7/32 cn:a - +5 9 g 1 4 0 cn:a", false},
 	{"an end beyond measure", "203.0.113.7/32 cn:a - 5 100000000000001 g 1 4 0 cn:a", false},
@@ -55,6 +61,7 @@ var rows = []struct {
 	{"a second name without a kind", "203.0.113.7/32 cn:a - 5 9 g 1 4 0 cn:a,phone", false},
 	{"a hole in the names", "203.0.113.7/32 cn:a - 5 9 g 1 4 0 cn:a,,cn:b", false},
 	{"a name cut short", "203.0.113.7/32 cn:a - 5 9 g 1 4 0 cn:a,cn%3", false},
+	{"a value cut short", "203.0.113.7/32 cn:a - 5 9 g 1 4 0 cn:a,cn:b%3", false},
 	{"about another than it names", "203.0.113.7/32 cn:b - 5 9 g 1 4 0 cn:a", false},
 	{"another spelling of the name", "203.0.113.7/32 cn%3Aa - 5 9 g 1 4 0 cn:a", false},
 	{"all kinds of names", "203.0.113.7/32 uri:a -" + someSum + " 5 9 g 1 4 0 uri:a,cn:a,dns:a,email:a", true},
@@ -107,6 +114,8 @@ func TestParse(t *testing.T) {
 func TestLinesKeepEveryName(t *testing.T) {
 	for _, names := range [][]string{
 		{"cn:phone"},
+		{"sha256:" + someSum},
+		{"cn:phone", "sha256:" + someSum},
 		{"uri:spiffe://home/phone?x=1&y=2#z", "cn:phone", "dns:phone.lan", "email:a+b@c.d", "sha256:" + strings.Repeat("ab", 32)},
 		{"cn:a phone, with % and + and \"quotes\""},
 		{"cn:line\nfeed\r\nand\ttab\x00"},
@@ -128,6 +137,13 @@ func TestLinesKeepEveryName(t *testing.T) {
 				t.Errorf("%q is more than a line", want.Line())
 			}
 		}
+	}
+}
+
+func TestAShiftedChangeHasAllItsTimesLater(t *testing.T) {
+	c := Change{Kind: Granted, Learned: 1, Stamp: 20, Proved: 300, Expires: 4000}
+	if got, want := c.Shifted(5), (Change{Kind: Granted, Learned: 6, Stamp: 25, Proved: 305, Expires: 4005}); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
 
@@ -215,4 +231,16 @@ func TestSort(t *testing.T) {
 	}
 	SortOldestFirst(nil)
 	SortLatestFirst(nil)
+}
+
+func TestDecimal(t *testing.T) {
+	if got := Decimal(-1234567890); got != "-1234567890" {
+		t.Errorf("got %q, want -1234567890", got)
+	}
+}
+
+func TestAChangeMayBeADayAhead(t *testing.T) {
+	if got := MaxAhead * time.Millisecond; got != 24*time.Hour {
+		t.Errorf("got %v, want a day", got)
+	}
 }

@@ -1,6 +1,7 @@
 package statefile
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -203,13 +204,11 @@ func TestCompaction(t *testing.T) {
 		kinds := []change.Kind{'g', 'g', 'r', 'e'}
 		m.apply(f, at(kinds[i%4], i%40, int64(i)))
 		f.Settle(int64(2000+i), int64(2000+i))
-		f.writing.Lock()
-		if f.lines > most && !f.compacts {
+		awaitCompaction(f) // else more lines may be written meanwhile
+		if f.lines > most {
 			most = f.lines
 		}
-		f.writing.Unlock()
 	}
-	awaitCompaction(f)
 	if limit := 2*40 + spareLines; most > limit {
 		t.Errorf("it had %d lines, want %d at most", most, limit)
 	}
@@ -250,6 +249,166 @@ func TestChangesDuringACompactionAreKept(t *testing.T) {
 	if got, _ := reread(t, path); got != m.text() || stamp == 1000 {
 		t.Errorf("it holds %.300q, want %.300q", got, m.text())
 	}
+}
+
+// TestACompactionGivesWay to whatever happens to the file meanwhile.
+func TestACompactionGivesWay(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		do   func(f *File) error
+	}{
+		{"removed", func(f *File) error { return os.Remove(f.path) }},
+		{"shortened", func(f *File) error { return os.Truncate(f.path, f.size-1) }},
+		{"a link that is as long", func(f *File) error {
+			return errors.Join(os.Remove(f.path), os.Symlink(strings.Repeat("x", int(f.size)), f.path))
+		}},
+		{"written anew, and shorter", func(f *File) error { return f.replaceBy(nil) }},
+		{"the clock was set", func(f *File) error {
+			f.ClockSet(0)
+			return nil
+		}},
+	} {
+		path := filepath.Join(t.TempDir(), "state")
+		m := newMemory()
+		f, _ := open(t, path, m)
+		m.apply(f, at('g', 1, 1))
+		f.Settle(1000, 1000)
+		m.apply(f, at('e', 1, 2))
+		m.apply(f, at('g', 2, 3))
+		f.Settle(1000, 1000)
+		after := ""
+		m.hook = func() {
+			if err := row.do(f); err != nil {
+				t.Errorf("%s: %v", row.name, err)
+			}
+			after = state(path)
+		}
+		f.compacts = true
+		f.compacting(1000)
+		if got := state(path); got != after || f.compacts || temporaries(t, path) != 0 {
+			t.Errorf("%s: afterwards there is %q, want %q; %d files are left", row.name, got, after, temporaries(t, path))
+		}
+	}
+}
+
+// state is what stands at a path.
+func state(path string) string {
+	target, _ := os.Readlink(path)
+	data, err := os.ReadFile(path)
+	return fmt.Sprint(target, string(data), err)
+}
+
+// temporaries returns how many temporary files there are beside a file.
+func temporaries(t *testing.T, path string) int {
+	t.Helper()
+	found, err := filepath.Glob(path + ".*.tmp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(found)
+}
+
+func TestACompactionThatFailsIsReportedAndTriedLater(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	m := newMemory()
+	reports := []string{}
+	f, _, err := Open(path, "house", m, func(err error, news bool) { reports = append(reports, fmt.Sprint(news, " ", err)) }, 1000, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.apply(f, at('g', 1, 1))
+	f.Settle(1000, 1000)
+	drop := func() {
+		found, _ := filepath.Glob(path + ".*.tmp")
+		for _, name := range found {
+			_ = os.Remove(name)
+		}
+	}
+	for i, row := range []struct {
+		name string
+		hook func() // is called while it reads the source
+		want string // how the report begins; empty: there is none
+		says string // what it contains
+	}{
+		{"a fault", func() { panic("a fault") }, "true ", "a fault in the plugin; please report it: "},
+		{"it can't take its place", drop, "false ", "no such file"},
+		{"it works", nil, "", ""},
+		{"it can't take its place again", drop, "true ", "no such file"},
+	} {
+		m.hook = row.hook
+		reports = nil
+		now := int64(1000 * i)
+		f.retry = 0
+		f.compacts = true
+		f.compacting(now)
+		if row.want == "" && (len(reports) != 0 || f.retry != 0) || f.compacts {
+			t.Errorf("%s: got %q, to be tried again at %d", row.name, reports, f.retry)
+		}
+		if row.want != "" && (len(reports) != 1 || !strings.HasPrefix(reports[0], row.want) || !strings.Contains(reports[0], row.says) || f.retry != now+rewriteInterval) {
+			t.Errorf("%s: got %q, to be tried again at %d, want %s%s at %d", row.name, reports, f.retry, row.want, row.says, now+rewriteInterval)
+		}
+	}
+	f.path = filepath.Join(filepath.Dir(path), "gone", "state")
+	reports = nil
+	f.compacting(1000)
+	if len(reports) != 1 || !strings.Contains(reports[0], "no such file") {
+		t.Errorf("in a folder that is gone: got %q", reports)
+	}
+}
+
+// TestWhatIsKnownOfTheFile is its length and its lines, and how far its time is ahead, however it was written.
+func TestWhatIsKnownOfTheFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	m := newMemory()
+	begin := func(wall, now int64) *File {
+		f, _, err := Open(path, "house", m, func(err error, _ bool) { t.Error(err) }, wall, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	f := begin(5000, 1000)
+	check := func(name string, want int) {
+		t.Helper()
+		all := lines(t, path)
+		if f.lines != want || len(all)-2 != want || f.size != int64(len(strings.Join(all, ""))) {
+			t.Errorf("%s: %d lines of %d are known, want %d; %d bytes", name, f.lines, len(all)-2, want, f.size)
+		}
+		for _, line := range all[1 : len(all)-1] {
+			if c, err := change.Parse(strings.TrimSuffix(line, "\n")); err != nil || c.Proved != 5000 {
+				t.Errorf("%s: got %q and %v, want proofs at 5000", name, line, err)
+			}
+		}
+	}
+	check("a new file", 0)
+	for n := 1; n <= 3; n++ {
+		m.apply(f, at('g', 1, 1000))
+		m.apply(f, at('g', n, 1000))
+	}
+	f.Settle(5000, 1000)
+	check("lines added", 6)
+	f.compacts = true
+	f.compacting(1000)
+	check("compacted", 3)
+	added := false
+	m.hook = func() {
+		if !added {
+			added = true
+			m.apply(f, at('g', 4, 1000))
+			m.apply(f, at('g', 5, 1000))
+			f.Settle(5000, 1000)
+		}
+	}
+	f.compacts = true
+	f.compacting(1000)
+	check("compacted while lines were added", 5)
+	m.hook = nil
+	if err := f.Keep(5000, 1000, false); err != nil {
+		t.Error(err)
+	}
+	check("written anew", 5)
+	f = begin(5000, 1000)
+	check("opened again", 5)
 }
 
 // TestWhatOthersDoToTheFile is about somebody who removes, shortens, lengthens or replaces it while Traefik runs.
@@ -336,10 +495,90 @@ func TestADiskThatIsFull(t *testing.T) {
 	if err := os.Rename(away, folder); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.Remove(path); err != nil { // all of it has to be written, which isn't put off
+		t.Fatal(err)
+	}
 	m.apply(f, at('g', 5, 5))
 	f.Settle(1000, 1000)
 	if got, _ := reread(t, path); got != m.text() || f.Failure() != nil {
 		t.Errorf("it holds %q, want %q; %v", got, m.text(), f.Failure())
+	}
+}
+
+func TestAllIsWrittenAnewOnlyAfterAWhile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	m := newMemory()
+	f, _, err := Open(path, "house", m, func(error, bool) {}, 1000, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	full := errors.New("the disk is full")
+	f.failed = full
+	f.retry = 3000
+	f.size = -1
+	m.apply(f, at('g', 1, 1))
+	f.Settle(2999, 2999)
+	if got, _ := reread(t, path); got != "" || !errors.Is(f.Failure(), full) {
+		t.Errorf("before it is time, it holds %q, and the failure is %v", got, f.Failure())
+	}
+	f.Settle(3000, 3000)
+	if got, _ := reread(t, path); got != m.text() || f.Failure() != nil {
+		t.Errorf("when it is time, it holds %q, want %q; %v", got, m.text(), f.Failure())
+	}
+}
+
+func TestAClockThatIsSetWhileAllIsWritten(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	m := newMemory()
+	f, _, err := Open(path, "house", m, func(error, bool) {}, 1000, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.apply(f, at('g', 1, 1))
+	f.size = -1
+	m.hook = func() { f.ClockSet(0) }
+	f.Settle(1000, 1000)
+	if got := len(lines(t, path)) - 2; got != 0 || !errors.Is(f.Failure(), errClockSet) || temporaries(t, path) != 0 {
+		t.Errorf("it has %d lines, the failure is %v, and %d files are left", got, f.Failure(), temporaries(t, path))
+	}
+	m.hook = nil
+	f.Settle(1000, 1000)
+	if got, _ := reread(t, path); got != m.text() || f.Failure() != nil {
+		t.Errorf("the next time it holds %q, want %q; %v", got, m.text(), f.Failure())
+	}
+}
+
+func TestANameWithoutRoomForATemporaryFile(t *testing.T) {
+	f, content, err := Open(filepath.Join(t.TempDir(), strings.Repeat("x", 255)), "house", newMemory(), func(error, bool) {}, 1000, 1000)
+	if err != nil || content.Damage != nil {
+		t.Fatal(err, content.Damage)
+	}
+	if f.Failure() == nil || f.Keep(1000, 1000, true) == nil {
+		t.Errorf("the failure is %v", f.Failure())
+	}
+}
+
+func TestADraftKeepsItsFirstError(t *testing.T) {
+	closed := func() *draft {
+		file, err := os.Create(filepath.Join(t.TempDir(), "draft"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = file.Close()
+		return &draft{file: file}
+	}
+	d := closed()
+	d.write("one", 1)
+	first := d.err
+	d.write("two", 1)
+	d.sync()
+	if first == nil || d.err.Error() != first.Error() || d.size != 3 || d.lines != 1 {
+		t.Errorf("got %v after %v, and %d bytes", d.err, first, d.size)
+	}
+	d = closed()
+	d.sync()
+	if d.err == nil {
+		t.Error("what can't be made last has no error")
 	}
 }
 

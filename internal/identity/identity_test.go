@@ -106,9 +106,52 @@ func TestAUserInAHeaderIsTheMiddlewaresNotTheClients(t *testing.T) {
 		{"X-User", http.Header{"X-User": {}}, ""},
 		{"X-User", nil, ""},
 	} {
-		id, err := FromHeader(row.header, row.name)
-		if (err == nil) != (row.want != "") || err == nil && id.Name() != row.want {
-			t.Errorf("%s in %v: got %v, %v, want %q", row.name, row.header, id, err, row.want)
+		for n := 0; n < 30; n++ { // a map has no order
+			id, err := FromHeader(row.header, row.name)
+			if (err == nil) != (row.want != "") || err == nil && id.Name() != row.want {
+				t.Fatalf("%s in %v: got %v, %v, want %q", row.name, row.header, id, err, row.want)
+			}
+		}
+	}
+}
+
+func TestWhoIsWho(t *testing.T) {
+	sum, other := ByFingerprint+someSum, ByFingerprint+someSum[1:]+"0"
+	for _, row := range []struct {
+		name   string
+		names  []string
+		others []string
+		want   bool
+	}{
+		{"the same certificate", []string{"cn:a", sum}, []string{"cn:a", sum}, true},
+		{"the same certificate, of which less is kept", []string{"cn:a", "dns:a", sum}, []string{"cn:a", sum}, true},
+		{"another certificate of the same name", []string{"cn:a", sum}, []string{"cn:a", other}, false},
+		{"another name", []string{"cn:a", sum}, []string{"cn:b", sum}, false},
+		{"a name without a certificate", []string{"cn:a", sum}, []string{"cn:a"}, false},
+		{"the same user", []string{"header:a"}, []string{"header:a"}, true},
+		{"another user", []string{"header:a"}, []string{"header:b"}, false},
+		{"no more than a fingerprint", []string{sum}, []string{sum}, true},
+		{"no more than another fingerprint", []string{sum}, []string{other}, false},
+	} {
+		id, with := Identity{Names: row.names, Serial: "1"}, Identity{Names: row.others, Serial: "2"}
+		if id.Is(with) != row.want || with.Is(id) != row.want {
+			t.Errorf("%s: got %t and %t, want %t", row.name, id.Is(with), with.Is(id), row.want)
+		}
+	}
+}
+
+func TestBareIdentities(t *testing.T) {
+	sum := ByFingerprint + someSum
+	for _, row := range []struct{ names, want string }{
+		{"cn:a " + sum, "cn:a " + sum},
+		{"uri:a cn:a dns:a " + sum, "uri:a " + sum},
+		{sum, sum},
+		{"header:a", "header:a"},
+		{"cn:a dns:a", "cn:a"},
+	} {
+		got := Identity{Names: strings.Fields(row.names), Serial: "c0ffee", Issued: 7}.Bare()
+		if strings.Join(got.Names, " ") != row.want || got.Serial != "" || got.Issued != 0 {
+			t.Errorf("%s: got %v, want %s", row.names, got, row.want)
 		}
 	}
 }

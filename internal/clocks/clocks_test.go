@@ -20,6 +20,7 @@ func TestMomentsOfTimes(t *testing.T) {
 		want  Moment
 	}{
 		{0, time.Hour},
+		{-1, time.Hour - 1},
 		{-time.Minute, 59 * time.Minute},
 		{-3 * time.Hour, -2 * time.Hour}, // before the process began
 		{time.Minute, 61 * time.Minute},
@@ -76,6 +77,7 @@ func TestSteps(t *testing.T) {
 		{"the first look", reading(5*time.Second, 5*time.Second), 0, 0, false},
 		{"both go on", reading(9*time.Second, 9*time.Second), 0, 0, false},
 		{"a second apart", reading(10*time.Second, 9*time.Second), 0, 0, false},
+		{"a second apart the other way", reading(9*time.Second, 10*time.Second), 0, 0, false},
 		{"more", reading(10*time.Second+1, 9*time.Second), 0, time.Second + 1, true},
 		{"the wall clock is set back", reading(-time.Hour, 10*time.Second), 0, 0, true},
 		{"and on again", reading(11*time.Second, 11*time.Second), 0, time.Hour + 10*time.Second, true},
@@ -86,8 +88,26 @@ func TestSteps(t *testing.T) {
 			wall.NotBefore(EpochTime.Add(row.later), reading(0, row.now.Mono))
 		}
 		forward, stepped := wall.Step(row.now)
-		if stepped != row.stepped || (forward-row.forward).Abs() > 2*time.Nanosecond {
+		if stepped != row.stepped || forward != row.forward {
 			t.Errorf("%s: got %v and %t, want %v and %t", row.name, forward, stepped, row.forward, row.stepped)
 		}
+	}
+}
+
+func TestHowFarTheWallClockIsBehindIsTheMostThatIsKnown(t *testing.T) {
+	wall := Wall{}
+	now := Reading{Wall: EpochTime}
+	_, _ = wall.Step(now)
+	for _, later := range []time.Duration{time.Hour, time.Minute, -time.Hour} {
+		wall.NotBefore(EpochTime.Add(later), now)
+	}
+	if forward, stepped := wall.Step(Reading{Wall: EpochTime.Add(3 * time.Hour)}); forward != 2*time.Hour || !stepped {
+		t.Errorf("got %v and %t, want 2h", forward, stepped)
+	}
+}
+
+func TestTimesOfWholeMilliseconds(t *testing.T) {
+	if got := wholeMillisecond(time.Unix(1, 123_456_789)); !got.Equal(time.Unix(1, 123_000_000)) {
+		t.Errorf("got %v", got)
 	}
 }

@@ -39,6 +39,8 @@ func TestCheckPath(t *testing.T) {
 		{"/s/..%5cstatus", "/s/..%5cstatus", false},
 		{"/s/..;/status", "/s/..;/status", false},
 		{"/s//status", "/s//status", false},
+		{"/s/a%2Eb", "/s/a%2Eb", false},
+		{"/s/a%2Fb", "/s/a%2Fb", false},
 		{"/s/%zz", "/s/right", false},
 		{"*", "*", false},
 	} {
@@ -51,7 +53,7 @@ func TestCheckPath(t *testing.T) {
 			t.Errorf("%q with the URL %q: got %v", row.sent, row.path, err)
 		}
 	}
-	if err := CheckPath(&http.Request{URL: &url.URL{Opaque: "/s/right"}}); err == nil {
+	if err := CheckPath(&http.Request{URL: &url.URL{Opaque: "/status", Path: "/s/right"}}); err == nil {
 		t.Error("an opaque URL is taken for a plain path")
 	}
 }
@@ -68,7 +70,9 @@ func TestCheckIntent(t *testing.T) {
 		{"Sec-Fetch-Site: cross-site; Sec-Fetch-Mode: navigate; Sec-Fetch-Dest: document; Sec-Purpose: prefetch", false},
 		{"Sec-Fetch-Site: cross-site; Sec-Fetch-Mode: navigate; Sec-Fetch-Dest: iframe", false},
 		{"Sec-Fetch-Site: cross-site; Sec-Fetch-Mode: no-cors; Sec-Fetch-Dest: image", false},
+		{"Sec-Fetch-Site: cross-site; Sec-Fetch-Mode: no-cors; Sec-Fetch-Dest: document", false},
 		{"Sec-Fetch-Site: same-origin; Sec-Fetch-Storage-Access: none", false},
+		{"Sec-Fetch-Site: same-origin; Origin: https://elsewhere.example", true}, // it knows better
 		{"Origin: https://evil.example", false},
 		{"Origin: https://HOME.example:8443", true},
 		{"Origin: https://%zz", false},
@@ -133,5 +137,82 @@ func TestWhichStatusesAreFlushed(t *testing.T) {
 		if rw.Flushed != row.flushed {
 			t.Errorf("%d: flushed %v, want %v", row.status, rw.Flushed, row.flushed)
 		}
+	}
+}
+
+func TestWhenAnAnswerSucceeds(t *testing.T) {
+	const write = 0 // instead of a status
+	for _, row := range []struct {
+		name      string
+		calls     []int
+		successes int
+		code      int
+	}{
+		{"200", []int{200}, 1, 200},
+		{"the last of 2xx", []int{299}, 1, 299},
+		{"the first of 3xx", []int{300}, 0, 300},
+		{"404", []int{404}, 0, 404},
+		{"early hints alone", []int{103}, 0, 103},
+		{"the last that comes before the response's own", []int{199}, 0, 199},
+		{"early hints, then a success", []int{103, 200}, 1, 103},
+		{"early hints, then a failure", []int{103, 404}, 0, 103},
+		{"data without a status", []int{write}, 1, 200},
+		{"data of a success", []int{201, write, write}, 1, 201},
+		{"data of a failure", []int{404, write}, 0, 404},
+		{"a second status doesn't count", []int{404, 200}, 0, 404},
+		{"a success counts once", []int{200, 200, write}, 1, 200},
+	} {
+		rw := httptest.NewRecorder()
+		successes, sent := 0, ""
+		a := NewAnswer(rw, func() {
+			successes++
+			if rw.Flushed || rw.Body.Len() > 0 {
+				t.Errorf("%s: the client sees it before it succeeds", row.name)
+			}
+		})
+		for _, status := range row.calls {
+			if status != write {
+				a.WriteHeader(status)
+				continue
+			}
+			rw.Flushed = false
+			sent += "x"
+			if n, err := a.Write([]byte("x")); n != 1 || err != nil || !rw.Flushed {
+				t.Errorf("%s: wrote %d bytes, flushed: %t, %v", row.name, n, rw.Flushed, err)
+			}
+		}
+		if successes != row.successes || rw.Code != row.code || rw.Body.String() != sent {
+			t.Errorf("%s: got %d successes, %d and %q, want %d, %d and %q", row.name, successes, rw.Code, rw.Body, row.successes, row.code, sent)
+		}
+	}
+}
+
+func TestAConnectionThatIsHandedOverIsNoSuccess(t *testing.T) {
+	successes := 0
+	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		a := NewAnswer(rw, func() { successes++ })
+		conn, _, err := a.Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		a.Begin(http.StatusOK) // as when the handler returns
+		_, _ = conn.Write([]byte("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"))
+		_ = conn.Close()
+	}))
+	defer server.Close()
+	res, err := http.Get(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	if successes != 0 || res.StatusCode != http.StatusNotFound {
+		t.Errorf("got %d successes and %s", successes, res.Status)
+	}
+	a := NewAnswer(httptest.NewRecorder(), func() { successes++ })
+	_, _, err = a.Hijack()
+	a.Begin(http.StatusOK)
+	if err == nil || successes != 1 {
+		t.Errorf("where there is no connection: got %v and %d successes, want an error and 1", err, successes)
 	}
 }

@@ -19,6 +19,7 @@ func TestNamesThatNobodyHas(t *testing.T) {
 		{"every kind", []string{"uri:a", "cn:a", "dns:a", "email:a", sum}, ""},
 		{"a user", []string{"header:alice"}, ""},
 		{"anybody", []string{"anonymous:request"}, ""},
+		{"anybody, with a comma", []string{"anonymous:a,b"}, ""},
 		{"no more than a fingerprint", []string{sum}, ""},
 		{"colons in the value", []string{"cn::"}, ""},
 		{"none", nil, "names: want at least one"},
@@ -32,6 +33,7 @@ func TestNamesThatNobodyHas(t *testing.T) {
 		{"an empty value behind a comma", []string{"cn:a,b", "dns:"}, `names: invalid value "dns:": want kind:value`},
 		{"an empty value", []string{"cn:"}, `names: invalid value "cn:": want kind:value`},
 		{"a short fingerprint", []string{"cn:a", "sha256:abc"}, `names: invalid value "sha256:abc": want 64 of the digits 0123456789abcdef after "sha256:", and nothing after them`},
+		{"a fingerprint of other letters", []string{"sha256:" + strings.Repeat("g", 64)}, `want 64 of the digits`},
 		{"an empty fingerprint", []string{"cn:a", "sha256:"}, `names: invalid value "sha256:": want kind:value`},
 		{"a fingerprint in capitals", []string{strings.ToUpper(someSum)}, `names: invalid value "`},
 		{"a fingerprint that isn't the last", []string{sum, "cn:a"}, `want 64 of the digits`},
@@ -43,6 +45,23 @@ func TestNamesThatNobodyHas(t *testing.T) {
 		err := CheckNames(row.names)
 		if (err == nil) != (row.want == "") || err != nil && !strings.HasPrefix(err.Error(), row.want) && !strings.Contains(err.Error(), ": "+row.want) {
 			t.Errorf("%s: got %v, want %q", row.name, err, row.want)
+		}
+	}
+}
+
+func TestSerials(t *testing.T) {
+	for _, row := range []struct {
+		name, text string
+		ok         bool
+	}{
+		{"none", "", true},
+		{"one", "c0ffee", true},
+		{"the longest", strings.Repeat("f", 128), true},
+		{"a longer one", strings.Repeat("f", 129), false},
+		{"other letters", "coffee", false},
+	} {
+		if err := CheckSerial(row.text); (err == nil) != row.ok || err != nil && err.Error() != "serial: want 128 of the digits 0123456789abcdef at most" {
+			t.Errorf("%s: got %v", row.name, err)
 		}
 	}
 }

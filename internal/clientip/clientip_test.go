@@ -71,6 +71,7 @@ var forwardedAddresses = []struct {
 	{"a zone in an entry doesn't matter", "fe80::1%eth0", 1, "", "fe80::1"},
 	{"excluded entries are passed over from the right", "203.0.113.7, 10.0.0.1, 10.0.0.2", 0, "10.0.0.0/8", "203.0.113.7"},
 	{"what stands left of the first other entry doesn't count", "1.2.3.4, 203.0.113.7, 10.0.0.1", 0, "10.0.0.0/8", "203.0.113.7"},
+	{"the rightmost entry counts if it isn't excluded", "1.2.3.4, 203.0.113.7", 0, "10.0.0.0/8", "203.0.113.7"},
 	{"nothing but excluded entries fails closed", "10.0.0.1, 10.0.0.2", 0, "10.0.0.0/8", ""},
 	{"empty entries are passed over", "203.0.113.7,, ,10.0.0.1", 0, "10.0.0.0/8", "203.0.113.7"},
 	{"an unreadable entry hides what stands left of it", "203.0.113.7, unknown, 10.0.0.1", 0, "10.0.0.0/8", ""},

@@ -226,6 +226,33 @@ func awaitCompaction(f *File) {
 	}
 }
 
+// TestWhenACompactionBegins has 102 lines be as many as there may be: two for the one that matters, and 100.
+func TestWhenACompactionBegins(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	m := newMemory()
+	f, _ := open(t, path, m)
+	f.retry = 3000
+	for n := 0; n < 102; n++ {
+		m.apply(f, at('g', 1, int64(n)))
+	}
+	for _, row := range []struct {
+		name string
+		now  int64
+		want int
+	}{
+		{"as many lines as there may be", 3000, 102},
+		{"more, but it isn't time to try again", 2999, 103},
+		{"when it is", 3000, 1},
+	} {
+		f.Settle(row.now, row.now)
+		awaitCompaction(f)
+		if f.lines != row.want {
+			t.Errorf("%s: got %d lines, want %d", row.name, f.lines, row.want)
+		}
+		m.apply(f, at('g', 1, 1000))
+	}
+}
+
 // TestChangesDuringACompactionAreKept has every portion of the source be followed by changes of grants that were read already,
 // and of those that weren't.
 func TestChangesDuringACompactionAreKept(t *testing.T) {
@@ -549,12 +576,22 @@ func TestAClockThatIsSetWhileAllIsWritten(t *testing.T) {
 }
 
 func TestANameWithoutRoomForATemporaryFile(t *testing.T) {
-	f, content, err := Open(filepath.Join(t.TempDir(), strings.Repeat("x", 255)), "house", newMemory(), func(error, bool) {}, 1000, 1000)
+	path := filepath.Join(t.TempDir(), strings.Repeat("x", 255))
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m := newMemory()
+	f, content, err := Open(path, "house", m, func(error, bool) {}, 1000, 1000)
 	if err != nil || content.Damage != nil {
 		t.Fatal(err, content.Damage)
 	}
+	m.apply(f, at('g', 1, 1))
+	f.Settle(1000, 1000)
 	if f.Failure() == nil || f.Keep(1000, 1000, true) == nil {
 		t.Errorf("the failure is %v", f.Failure())
+	}
+	if got := strings.Join(lines(t, path), ""); got != "" {
+		t.Errorf("it holds %q, which has no head", got)
 	}
 }
 
@@ -644,6 +681,47 @@ func TestTimesInAFileNeverGoBack(t *testing.T) {
 	_, content, err := Open(path, "house", m, func(err error, _ bool) { t.Error(err) }, 50, 50)
 	if err != nil || content.Newest != last || content.Changes[0].Proved != 50 {
 		t.Errorf("where the clocks are behind, it holds %+v, and its newest time is %d, want %d; %v", content.Changes, content.Newest, last, err)
+	}
+}
+
+// TestAClockThatIsSetWhileChangesWait for the disk doesn't change their times in the file.
+func TestAClockThatIsSetWhileChangesWait(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	m := newMemory()
+	f, _, err := Open(path, "house", m, func(err error, _ bool) { t.Error(err) }, 1000, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.apply(f, at('g', 1, 900))
+	m.apply(f, at('g', 2, 950))
+	f.ClockSet(5000)
+	f.Settle(1000, 6000)
+	if got, want := strings.Join(lines(t, path)[1:], ""), at('g', 1, 900).Line()+"\n"+at('g', 2, 950).Line()+"\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestTheLastOfEachGrantIsKeptInOrder(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	f, _ := open(t, path, newMemory())
+	for i, n := range []int{1, 2, 3, 1, 4, 5, 5} {
+		f.Changed(at('g', n, int64(10+i)))
+	}
+	f.Settle(1<<40, 1<<40)
+	want := ""
+	for i, n := range []int{2, 3, 1, 4, 5} {
+		want += at('g', n, []int64{11, 12, 13, 14, 16}[i]).Line() + "\n"
+	}
+	_, content := open(t, path, newMemory())
+	got := ""
+	for _, c := range content.Changes {
+		got += c.Line() + "\n"
+	}
+	if got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got := strings.Join(lines(t, path)[1:], ""); got != want {
+		t.Errorf("the file holds %q, want %q", got, want)
 	}
 }
 

@@ -79,13 +79,12 @@ func Dial(ctx context.Context, s *Options, address string, limit time.Duration) 
 			config.ServerName = clientip.Host(address)
 		}
 		secure := tls.Client(conn, config)
-		_ = secure.SetDeadline(time.Now().Add(limit))
+		_ = secure.SetDeadline(time.Now().Add(limit)) // each command sets its own
 		if err := secure.Handshake(); err != nil {
 			stop()
 			_ = conn.Close()
 			return nil, err
 		}
-		_ = secure.SetDeadline(time.Time{})
 		conn = secure
 	}
 	c := NewConn(conn, s.WriteTimeout)

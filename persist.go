@@ -149,7 +149,7 @@ func (s *store) remaining(grants []*grant) int {
 	defer s.mu.Unlock()
 	n := 0
 	for _, g := range grants {
-		if g.expires != ended || s.list.current(g) != nil { // most are as they were
+		if current(s.list, g) != nil {
 			n++
 		}
 	}

@@ -60,7 +60,7 @@ func (s *store) changesOf(grants []*grant, buried bool) []change.Change {
 			changes = append(changes, s.list.buried(g))
 			continue
 		}
-		if g = s.list.current(g); g != nil {
+		if g = current(s.list, g); g != nil {
 			changes = append(changes, s.list.change(change.Granted, g))
 		}
 	}
@@ -68,7 +68,7 @@ func (s *store) changesOf(grants []*grant, buried bool) []change.Change {
 }
 
 // current returns the grant that stands for g now, which may have aged; nil if there is none.
-func (l *allowlist) current(g *grant) *grant {
+func current(l *allowlist, g *grant) *grant {
 	if g.expires != ended {
 		return g
 	}
@@ -231,7 +231,7 @@ func (s *store) copies(grants []*grant) []grant {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, g := range grants {
-		if g = s.list.current(g); g != nil {
+		if g = current(s.list, g); g != nil {
 			copies = append(copies, *g)
 		}
 	}

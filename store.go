@@ -260,7 +260,7 @@ func (s *store) revokeGrants(grants []*grant, now clocks.Moment) []*grant {
 	}
 	revoked := []*grant{}
 	for _, g := range grants {
-		g = s.list.current(g)
+		g = current(s.list, g)
 		if g == nil {
 			continue
 		}

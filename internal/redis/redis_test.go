@@ -204,7 +204,7 @@ func written(answers string) (conn *Conn, sent chan string) {
 	here, there := net.Pipe()
 	sent = make(chan string, 1)
 	go record(there, sent)
-	go io.Copy(there, strings.NewReader(answers))
+	go io.Copy(there, strings.NewReader(answers)) //nolint:errcheck // who reads no more is done
 	return NewConn(here, time.Minute), sent
 }
 

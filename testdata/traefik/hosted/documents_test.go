@@ -115,6 +115,29 @@ func TestEveryLinkLeadsSomewhere(t *testing.T) {
 	}
 }
 
+// TestWordsAreLinkedWhereTheyAreUsedFirst is about those that a reader may not have, in what users read.
+func TestWordsAreLinkedWhereTheyAreUsedFirst(t *testing.T) {
+	notText := regexp.MustCompile("(?ms)^ *```.*?^ *```$|`[^`]*`|^#[^\n]*$") // code and headings
+	read := 0
+	for _, d := range readDocuments(t) {
+		if d.Name != "readme.md" && (path.Dir(d.Name) != "docs" || d.Name == "docs/architecture.md" || d.Name == "docs/glossary.md") {
+			continue
+		}
+		read++
+		text := notText.ReplaceAllString(d.Text, "")
+		for _, word := range []string{"proof", "grant", "learner", "enforcer", "store", "allowlist"} {
+			used := regexp.MustCompile(`(?i)\b` + word + `s?\b`).FindStringIndex(text)
+			linked := regexp.MustCompile(`\[[^]]*\]\([^)]*glossary\.md#` + word + `\)`).FindStringIndex(text)
+			if used != nil && (linked == nil || linked[0] > used[0]) {
+				t.Errorf("%s doesn't link %q at its first use: … %s …", d.Name, word, text[used[0]:min(used[1]+40, len(text))])
+			}
+		}
+	}
+	if read < 10 {
+		t.Errorf("got %d pages", read)
+	}
+}
+
 func TestTheDocumentsClaimTheTraefikThatIsTested(t *testing.T) {
 	data := check.Must(os.ReadFile(filepath.Join(root, "testdata/traefik/go.mod")))(t)
 	tested := regexp.MustCompile(`github.com/traefik/traefik/v3 v(\S+)`).FindStringSubmatch(string(data))

@@ -318,6 +318,15 @@ func TestACompactionGivesWay(t *testing.T) {
 	}
 }
 
+func TestAFileThatIsToBeWrittenAnewIsNotCompacted(t *testing.T) {
+	m := newMemory()
+	f, _ := open(t, filepath.Join(t.TempDir(), "state"), m)
+	m.apply(f, at('g', 1, 1))
+	m.hook = func() { t.Error("it reads the source in vain") }
+	f.size = -1
+	f.compacting(1000)
+}
+
 // state is what stands at a path.
 func state(path string) string {
 	target, _ := os.Readlink(path)
@@ -595,16 +604,78 @@ func TestANameWithoutRoomForATemporaryFile(t *testing.T) {
 	}
 }
 
-func TestADraftKeepsItsFirstError(t *testing.T) {
-	closed := func() *draft {
-		file, err := os.Create(filepath.Join(t.TempDir(), "draft"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = file.Close()
-		return &draft{file: file}
+// closedDraft is one that can't be written: it stands for a disk that is full.
+func closedDraft(t *testing.T) *draft {
+	t.Helper()
+	file, err := os.Create(filepath.Join(t.TempDir(), "draft"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	d := closed()
+	_ = file.Close()
+	return &draft{file: file}
+}
+
+func TestADraftThatCantBeWrittenTakesNoPlace(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	m := newMemory()
+	f, _ := open(t, path, m)
+	m.apply(f, at('g', 1, 1))
+	f.Settle(1000, 1000)
+	before, size := state(path), f.size
+	for _, row := range []struct {
+		name string
+		do   func(d *draft) error
+		want string
+	}{
+		{"it can't be closed", f.replace, "close "},
+		{"it can't take what was added", func(d *draft) error { return f.finish(d, 5) }, "write "},
+	} {
+		d := closedDraft(t)
+		err := row.do(d)
+		if err == nil || !strings.HasPrefix(err.Error(), row.want) || state(path) != before || f.size != size {
+			t.Errorf("%s: got %v, want %s; the file holds %q", row.name, err, row.want, state(path))
+		}
+		if _, err := os.Lstat(d.file.Name()); err == nil {
+			t.Errorf("%s: it is still there", row.name)
+		}
+	}
+	if err := syncFolder(filepath.Join(path, "none")); err == nil {
+		t.Error("a folder that isn't there is on disk")
+	}
+}
+
+func TestACopyThatFails(t *testing.T) {
+	folder := t.TempDir()
+	file := filepath.Join(folder, "old")
+	if err := os.WriteFile(file, []byte("a line\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	good, err := os.Create(filepath.Join(folder, "new"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer good.Close()
+	for _, row := range []struct {
+		name string
+		from string
+		size int64
+		to   *draft
+		ok   bool
+	}{
+		{"nothing", filepath.Join(folder, "none"), 0, &draft{file: good}, true},
+		{"from a file that is gone", filepath.Join(folder, "none"), 1, &draft{file: good}, false},
+		{"from what can't be read", folder, 1, &draft{file: good}, false},
+		{"to what can't be written", file, 7, closedDraft(t), false},
+		{"a line", file, 7, &draft{file: good}, true},
+	} {
+		if err := row.to.copyFrom(row.from, 0, row.size); (err == nil) != row.ok {
+			t.Errorf("%s: got %v", row.name, err)
+		}
+	}
+}
+
+func TestADraftKeepsItsFirstError(t *testing.T) {
+	d := closedDraft(t)
 	d.write("one", 1)
 	first := d.err
 	d.write("two", 1)
@@ -612,7 +683,7 @@ func TestADraftKeepsItsFirstError(t *testing.T) {
 	if first == nil || d.err.Error() != first.Error() || d.size != 3 || d.lines != 1 {
 		t.Errorf("got %v after %v, and %d bytes", d.err, first, d.size)
 	}
-	d = closed()
+	d = closedDraft(t)
 	d.sync()
 	if d.err == nil {
 		t.Error("what can't be made last has no error")

@@ -11,7 +11,7 @@ RUN      ?=
 nested   := cd $(TRAEFIK) && CGO_ENABLED=0 go
 lint     := cd testdata/lint && CGO_ENABLED=0 go
 
-.PHONY: help demo test compiled interpreted concurrent traefik lego step end-to-end lint fuzz soak mutate bench pictures announcement packages progress linter need-go
+.PHONY: help demo test compiled interpreted concurrent traefik lego step end-to-end lint fuzz soak mutate bench pictures announcement packages progress need-go
 # In this order, whatever MAKEFLAGS say: nothing is built before the packages are there.
 .NOTPARALLEL:
 
@@ -66,13 +66,14 @@ end-to-end: packages progress traefik step ## the tests in the real Traefik. PAC
 	@echo "== in the real Traefik" # -count=1, for Go does not see that the interpreted files change
 	cd $(TRAEFIK) && CGO_ENABLED=0 ../../.cache/progress -count=1 -timeout 30m $(if $(RUN),-run '$(RUN)') $(PACKAGES)
 
-lint: need-go lego linter ## formatting, vet, staticcheck, golangci-lint, vendor folder in sync, a test file in each package
+lint: need-go lego ## formatting, vet, staticcheck, golangci-lint, vendor folder in sync, a test file in each package
 	@unformatted="$$(find . \( -path ./vendor -o -path ./.cache \) -prune -o -name '*.go' -exec gofmt -l {} +)" && \
 		[ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted"; exit 1; }
 	@untested="$$(go list -f '{{if not (or .TestGoFiles .XTestGoFiles)}}{{.ImportPath}}{{end}}' ./...)" && \
 		[ -z "$$untested" ] || { echo "no test file: $$untested"; exit 1; }
 	go mod tidy -diff
 	go mod vendor -o .cache/vendor && diff -r .cache/vendor vendor
+	@echo "The first time, golangci-lint is built from source: about 2 minutes on 2 cores."
 	@staticcheck="$$($(nested) tool -n staticcheck)" && golangci="$$($(lint) tool -n golangci-lint)" && but= && \
 	for module in . testdata/lego $(TRAEFIK)/stub/ext $(TRAEFIK); do \
 		echo "vet, staticcheck, golangci-lint: $$module"; \
@@ -80,10 +81,6 @@ lint: need-go lego linter ## formatting, vet, staticcheck, golangci-lint, vendor
 			"$$golangci" run --config "$(CURDIR)/testdata/lint/golangci.yml" $$but ./...) || exit 1; \
 		but="--disable gosec"; \
 	done # gosec is for the plugin: the other modules are tests and tools
-
-linter:
-	@echo "The first time, golangci-lint is built from source: about 2 minutes on 2 cores."
-	@$(lint) build -o /dev/null github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
 fuzz: need-go ## each fuzz target of each package for FUZZTIME (1m)
 	@packages="$$(go list ./...)" && for package in $$packages; do \

@@ -34,7 +34,7 @@ func init() {
 		_, _ = rw.Write(nil)
 	})
 	anybody, _ := identity.ParsePattern("sha256:*")
-	s := settings{
+	s := settings{ // without a name: what it rejects isn't printed
 		proof:            proof.Certificate,
 		stores:           []*store{newStore("warm-up")},
 		identities:       identity.Patterns{anybody},

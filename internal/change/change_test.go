@@ -6,7 +6,6 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/mtlsallowlist/mtlsallowlist/internal/identity"
 )
@@ -236,11 +235,5 @@ func TestSort(t *testing.T) {
 func TestDecimal(t *testing.T) {
 	if got := Decimal(-1234567890); got != "-1234567890" {
 		t.Errorf("got %q, want -1234567890", got)
-	}
-}
-
-func TestAChangeMayBeADayAhead(t *testing.T) {
-	if got := MaxAhead * time.Millisecond; got != 24*time.Hour {
-		t.Errorf("got %v, want a day", got)
 	}
 }

@@ -20,7 +20,7 @@ func documented(t *testing.T, name, language string) []documents.Block {
 	return found
 }
 
-// logPattern matches the lines that a documented one stands for: … is anything, and so are the values that vary.
+// logPattern matches the lines that a documented one stands for: … is anything.
 func logPattern(excerpt string) *regexp.Regexp {
 	parts := strings.Split(strings.TrimSuffix(excerpt, "\n"), "…")
 	for i, part := range parts {

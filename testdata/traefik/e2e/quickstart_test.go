@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"crypto/tls"
-	"fmt"
 	"io/fs"
 	"net/http"
 	"os"
@@ -150,70 +149,4 @@ func TestTheQuickStart(t *testing.T) {
 
 	change("dynamic.yml", "          # rejectStatusCode", "          rejectStatusCode")
 	check.Eventually(t, "the last step: 404", func() bool { return stranger() == http.StatusNotFound })
-}
-
-// curlAt makes a folder whose curl settings lead every host to the home's Traefik, and returns it with curl's variable for it.
-func curlAt(t *testing.T) (folder, variable string) {
-	t.Helper()
-	folder = t.TempDir()
-	settings := fmt.Sprintf("insecure\nconnect-to = \"::%s\"\n", home.traefik.Addr("websecure"))
-	if err := os.WriteFile(filepath.Join(folder, ".curlrc"), []byte(settings), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return folder, "CURL_HOME=" + folder
-}
-
-// TestHostsThatAreChecked runs the script of docs/checking.md in a household in which one hidden host has been forgotten.
-func TestHostsThatAreChecked(t *testing.T) {
-	h := plain(nil, nil)
-	h.Routes[2].Middleware = ""
-	h.live(t)
-	folder, variable := curlAt(t)
-	c := command(t, folder, []string{variable}, "checking/hosts.sh", "ha.home.example", "photos.home.example", "files.home.example")
-	got := string(check.Must(c.Output())(t))
-	if want := "000 ha.home.example\n403 photos.home.example\n200 files.home.example\n"; got != want {
-		t.Errorf("got\n%s, want\n%s", got, want)
-	}
-}
-
-// TestRevokingByCurl runs the script of docs/status.md.
-func TestRevokingByCurl(t *testing.T) {
-	h := plain(options{"allowPrivate": true}, nil)
-	h.Plugins["status"] = options{"mode": "status"}
-	h.Routes = append(h.Routes, route{Host: "allowlist", Middleware: "status", TLS: "verified", Service: "noop@internal"})
-	configuration := h.dynamic(t)
-	configuration.HTTP.Routers["allowlist3"].Rule = "Host(`allowlist.example.com`)"
-	live(t, configuration)
-	folder, variable := curlAt(t)
-	for name, pem := range map[string][]byte{"phone.crt": lab.CertPEM(home.Phone), "phone.key": check.Must(lab.KeyPEM(home.Phone))(t)} {
-		if err := os.WriteFile(filepath.Join(folder, name), pem, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	walk(t, step{"", &home.Phone, "ha", "200"}, step{"", nil, "photos", "200"})
-	got := string(check.Must(command(t, folder, []string{variable}, "status/revoke.sh").Output())(t))
-	if !strings.Contains(got, `"ended": 1`) {
-		t.Errorf("got %s, want one grant ended", got)
-	}
-	walk(t, step{"", nil, "photos", "403"})
-}
-
-// TestAnEntryPointThatIsGuarded is about the example "entrypoint": its routers have no middleware.
-func TestAnEntryPointThatIsGuarded(t *testing.T) {
-	o := startExample(t, "entrypoint", "    http:\n", "    proxyProtocol: {trustedIPs: [127.0.0.1/32]}\n    http:\n")
-	const phone, stranger = "203.0.113.7", "198.51.100.66"
-	traefik := o.Addr("websecure")
-	if got := o.Log().Count("rejected"); got != 0 {
-		t.Errorf("got %d rejections in the log before anybody has come", got)
-	}
-	walk(t,
-		visit{"before any proof", "", phone, traefik, nil, "photos", nil, "404"},
-		visit{"without a certificate", "", phone, traefik, nil, "home", nil, "certificate required"},
-		visit{"the proof", "", phone, traefik, &home.Phone, "home", nil, "200"},
-		visit{"the next request", "", phone, traefik, nil, "photos", nil, "200"},
-		visit{"a stranger", "", stranger, traefik, nil, "photos", nil, "404"},
-	)
-	if got := o.learned(t); len(got) != 1 || got[0] != phone {
-		t.Errorf("got learned %v, want %s", got, phone)
-	}
 }

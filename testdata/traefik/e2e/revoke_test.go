@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -181,4 +183,26 @@ func TestOtherSitesRevokeNothing(t *testing.T) {
 	if got := logged(t, "msg=refused", storeOf(t, "default"), `reason="cross-site request"`, "identity=cn:owner"); got != 1 {
 		t.Errorf("got %d refused lines, want 1 a minute", got)
 	}
+}
+
+// TestRevokingByCurl runs the script of docs/status.md.
+func TestRevokingByCurl(t *testing.T) {
+	h := plain(options{"allowPrivate": true}, nil)
+	h.Plugins["status"] = options{"mode": "status"}
+	h.Routes = append(h.Routes, route{Host: "allowlist", Middleware: "status", TLS: "verified", Service: "noop@internal"})
+	configuration := h.dynamic(t)
+	configuration.HTTP.Routers["allowlist3"].Rule = "Host(`allowlist.example.com`)"
+	live(t, configuration)
+	folder, variable := curlAt(t)
+	for name, pem := range map[string][]byte{"phone.crt": lab.CertPEM(home.Phone), "phone.key": check.Must(lab.KeyPEM(home.Phone))(t)} {
+		if err := os.WriteFile(filepath.Join(folder, name), pem, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	walk(t, step{"", &home.Phone, "ha", "200"}, step{"", nil, "photos", "200"})
+	got := string(check.Must(command(t, folder, []string{variable}, "status/revoke.sh").Output())(t))
+	if !strings.Contains(got, `"ended": 1`) {
+		t.Errorf("got %s, want one grant ended", got)
+	}
+	walk(t, step{"", nil, "photos", "403"})
 }

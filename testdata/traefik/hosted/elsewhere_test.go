@@ -15,10 +15,10 @@ var elsewhere = map[string]string{
 	"identities/dynamic.yml":     "e2e/spiffe_test.go",
 	"identities/envoy-rbac.yaml": "e2e/spiffe_test.go",
 	"redis/redis.conf":           "hosted/sharing_test.go",
-	"checking/hosts.sh":          "e2e/quickstart_test.go",
+	"checking/hosts.sh":          "e2e/checking_test.go",
 	"quickstart/traefik.yml":     "e2e/quickstart_test.go",
 	"quickstart/dynamic.yml":     "e2e/quickstart_test.go",
-	"status/revoke.sh":           "e2e/quickstart_test.go",
+	"status/revoke.sh":           "e2e/revoke_test.go",
 }
 
 func TestExamplesElsewhere(t *testing.T) {

@@ -1,23 +1,24 @@
-package hosted
+package documents
 
 import (
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
-	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
-	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/documents"
 )
 
-func readDocuments(t *testing.T) []documents.Document {
+// root is the repository's.
+var root = filepath.Join("..", "..", "..")
+
+func readAll(t *testing.T) []Document {
 	t.Helper()
-	all := check.Must(documents.Read(root))(t)
+	all := check.Must(Read(root))(t)
 	if len(all) < 10 {
 		t.Fatalf("got %d documents", len(all))
 	}
@@ -27,7 +28,7 @@ func readDocuments(t *testing.T) []documents.Document {
 // typed are the documents whose commands other tests type.
 var typed = map[string]string{
 	"readme.md":        "e2e/quickstart_test.go",
-	"CONTRIBUTING.md":  "hosted/contributing_test.go",
+	"CONTRIBUTING.md":  "documents/contributing_test.go",
 	"docs/restarts.md": "e2e/catalog_test.go",
 }
 
@@ -46,7 +47,7 @@ func TestEveryBlockOfCodeIsTested(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, d := range readDocuments(t) {
+	for _, d := range readAll(t) {
 		for _, block := range d.Blocks {
 			switch block.Language {
 			case "yaml", "toml", "nginx", "redis", "sh":
@@ -73,10 +74,10 @@ func TestEveryBlockOfCodeIsTested(t *testing.T) {
 
 // TestTheReadmeHasAllOfTheComposeFile wants what people copy from there to be complete.
 func TestTheReadmeHasAllOfTheComposeFile(t *testing.T) {
-	blocks := documents.Blocks(readDocuments(t), "readme.md", "yaml")
+	blocks := Blocks(readAll(t), "readme.md", "yaml")
 	for _, name := range []string{"compose.yaml", "tls.yml"} {
 		data := check.Must(os.ReadFile(filepath.Join(root, "examples/docker-compose", name)))(t)
-		if !slices.ContainsFunc(blocks, func(b documents.Block) bool { return b.Text == string(data) }) {
+		if !slices.ContainsFunc(blocks, func(b Block) bool { return b.Text == string(data) }) {
 			t.Errorf("the readme lacks some of %s", name)
 		}
 	}
@@ -84,7 +85,7 @@ func TestTheReadmeHasAllOfTheComposeFile(t *testing.T) {
 
 // TestEveryLinkLeadsSomewhere follows the links within the repository, also to headings.
 func TestEveryLinkLeadsSomewhere(t *testing.T) {
-	all := readDocuments(t)
+	all := readAll(t)
 	anchors := map[string]map[string]bool{}
 	for _, d := range all {
 		anchors[d.Name] = d.Anchors
@@ -119,7 +120,7 @@ func TestEveryLinkLeadsSomewhere(t *testing.T) {
 func TestWordsAreLinkedWhereTheyAreUsedFirst(t *testing.T) {
 	notText := regexp.MustCompile("(?ms)^ *```.*?^ *```$|`[^`]*`|^#[^\n]*$") // code and headings
 	read := 0
-	for _, d := range readDocuments(t) {
+	for _, d := range readAll(t) {
 		if d.Name != "readme.md" && (path.Dir(d.Name) != "docs" || d.Name == "docs/architecture.md" || d.Name == "docs/glossary.md") {
 			continue
 		}
@@ -142,41 +143,12 @@ func TestTheDocumentsClaimTheTraefikThatIsTested(t *testing.T) {
 	data := check.Must(os.ReadFile(filepath.Join(root, "testdata/traefik/go.mod")))(t)
 	tested := regexp.MustCompile(`github.com/traefik/traefik/v3 v(\S+)`).FindStringSubmatch(string(data))
 	var claimed []string
-	for _, d := range readDocuments(t) {
+	for _, d := range readAll(t) {
 		for _, claim := range regexp.MustCompile(`Tested with Traefik (\d+\.\d+\.\d+)`).FindAllStringSubmatch(d.Text, -1) {
 			claimed = append(claimed, claim[1])
 		}
 	}
 	if len(claimed) == 0 || tested == nil || slices.ContainsFunc(claimed, func(version string) bool { return version != tested[1] }) {
 		t.Errorf("go.mod has %q, the documents claim %q", tested, claimed)
-	}
-}
-
-// optionNames lists the options as New knows them, which is what its complaint about an unknown one tells.
-func optionNames(t *testing.T) []string {
-	t.Helper()
-	_, err := build(sharedBuilder(t), map[string]any{"mode": "learn", "xxxxxxxxxxxx": 1}, "options")
-	if err == nil {
-		t.Fatal("an unknown option was taken")
-	}
-	_, list, found := strings.Cut(err.Error(), "want one of ")
-	if !found {
-		t.Fatalf("got %v, want a list of the options", err)
-	}
-	return strings.Split(list, ", ")
-}
-
-func TestTheDocumentsHaveEveryOptionOnce(t *testing.T) {
-	var got []string
-	for _, d := range readDocuments(t) {
-		for _, row := range regexp.MustCompile("(?m)^\\| `([A-Za-z0-9.]+)` \\|").FindAllStringSubmatch(d.Text, -1) {
-			got = append(got, row[1])
-		}
-	}
-	want := optionNames(t)
-	slices.Sort(got)
-	slices.Sort(want)
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("got %v, want %v", got, want)
 	}
 }

@@ -1,4 +1,4 @@
-package hosted
+package documents
 
 import (
 	"os"
@@ -10,12 +10,11 @@ import (
 	"testing"
 
 	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/check"
-	"github.com/mtlsallowlist/mtlsallowlist/testdata/traefik/documents"
 )
 
 // TestTheQuickLoop types what CONTRIBUTING.md says.
 func TestTheQuickLoop(t *testing.T) {
-	blocks := documents.Blocks(readDocuments(t), "CONTRIBUTING.md", "sh")
+	blocks := Blocks(readAll(t), "CONTRIBUTING.md", "sh")
 	if len(blocks) == 0 {
 		t.Fatal("it says nothing")
 	}
@@ -48,7 +47,7 @@ func TestTheDocumentsNameTargetsThatExist(t *testing.T) {
 	}
 	targets = append(targets, "help")
 	named := 0
-	for _, d := range readDocuments(t) {
+	for _, d := range readAll(t) {
 		for _, name := range regexp.MustCompile("(?m)(?:`|^    |^)make ([a-z-]+)").FindAllStringSubmatch(d.Text, -1) {
 			named++
 			if !slices.Contains(targets, name[1]) {
@@ -64,7 +63,7 @@ func TestTheDocumentsNameTargetsThatExist(t *testing.T) {
 // TestTheMapHasEveryRoom wants each folder with code in CONTRIBUTING.md or docs/architecture.md.
 func TestTheMapHasEveryRoom(t *testing.T) {
 	text := ""
-	for _, d := range readDocuments(t) {
+	for _, d := range readAll(t) {
 		if d.Name == "CONTRIBUTING.md" || d.Name == "docs/architecture.md" {
 			text += d.Text
 		}
